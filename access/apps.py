@@ -1,0 +1,8 @@
+"""Django's registration of the access room."""
+
+from django.apps import AppConfig
+
+
+class AccessConfig(AppConfig):
+    name = "access"
+    default_auto_field = "django.db.models.BigAutoField"

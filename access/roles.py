@@ -1,0 +1,84 @@
+"""One table: role -> the acts it may do. Roles exclude one another (audit.md 1.4).
+
+Administration is separated in three: who runs machines does not decide who may use them, and who
+reads the log does neither.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from audit.ledger.acts import Act
+
+
+class Role(models.TextChoices):
+    SYSTEM = "system", _("System administrator")
+    SECURITY = "security", _("Security administrator")
+    AUDIT = "audit", _("Audit administrator")
+    MEMBER = "member", _("Member of staff")
+
+
+ADMINISTRATORS = (Role.SYSTEM, Role.SECURITY, Role.AUDIT)
+
+EVERYONE = frozenset(
+    {Act.AUTH_LOGIN, Act.AUTH_LOGOUT, Act.USER_CHANGE_PASSWORD, Act.DEPLOYMENT_USE}
+)
+
+ROLE_ACTS: dict[Role, frozenset[Act]] = {
+    Role.SYSTEM: EVERYONE
+    | {
+        Act.USER_VIEW,
+        Act.USER_CREATE,
+        Act.USER_DISABLE,
+        Act.NODE_VIEW,
+        Act.NODE_REGISTER,
+        Act.NODE_UPDATE,
+        Act.NODE_REMOVE,
+        Act.NODE_REFRESH,
+        Act.MODEL_VIEW,
+        Act.MODEL_IMPORT,
+        Act.MODEL_PULL,
+        Act.MODEL_DELETE,
+        Act.DEPLOYMENT_VIEW,
+        Act.DEPLOYMENT_CREATE,
+        Act.DEPLOYMENT_START,
+        Act.DEPLOYMENT_STOP,
+        Act.DEPLOYMENT_DELETE,
+        Act.DEPLOYMENT_TRY,
+        Act.OPERATION_VIEW,
+        Act.OPERATION_CANCEL,
+        Act.OPERATION_RETRY,
+    },
+    Role.SECURITY: EVERYONE
+    | {
+        Act.USER_VIEW,
+        Act.USER_CREATE,
+        Act.USER_SET_ROLE,
+        Act.USER_DISABLE,
+        Act.USER_ENABLE,
+        Act.USER_RESET_PASSWORD,
+        Act.SERVICE_ACCOUNT_CREATE,
+        Act.TEAM_VIEW,
+        Act.TEAM_CREATE,
+        Act.TEAM_DELETE,
+        Act.TEAM_ADD_MEMBER,
+        Act.TEAM_REMOVE_MEMBER,
+        Act.GRANT_VIEW,
+        Act.GRANT_CREATE,
+        Act.GRANT_REVOKE,
+        Act.KEY_VIEW,
+        Act.KEY_ISSUE,
+        Act.KEY_REVOKE,
+        Act.DEPLOYMENT_VIEW,
+        Act.MODEL_VIEW,
+        Act.NODE_VIEW,
+    },
+    Role.AUDIT: EVERYONE | {Act.AUDIT_SEARCH, Act.AUDIT_VIEW, Act.AUDIT_EXPORT},
+    Role.MEMBER: EVERYONE,
+}
+
+
+def roles_that_may(act: Act) -> list[Role]:
+    """The roles whose holders can help with `act`, in the order of the table."""
+    return [role for role, acts in ROLE_ACTS.items() if act in acts]

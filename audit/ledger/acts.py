@@ -1,0 +1,166 @@
+"""The registry of acts. One dotted name is at once the verb, the permission and the audit act.
+
+An act that is `recorded=False` is only ever asked for (a view); it leaves no event of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum, unique
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+@unique
+class Act(StrEnum):
+    AUTH_LOGIN = "auth.login"
+    AUTH_LOGOUT = "auth.logout"
+    AUTH_LOCKOUT = "auth.lockout"
+    AUTHZ_DENIED = "authz.denied"
+
+    USER_VIEW = "user.view"
+    USER_CREATE = "user.create"
+    USER_SET_ROLE = "user.set_role"
+    USER_DISABLE = "user.disable"
+    USER_ENABLE = "user.enable"
+    USER_RESET_PASSWORD = "user.reset_password"
+    USER_CHANGE_PASSWORD = "user.change_password"
+    SERVICE_ACCOUNT_CREATE = "service_account.create"
+
+    TEAM_VIEW = "team.view"
+    TEAM_CREATE = "team.create"
+    TEAM_DELETE = "team.delete"
+    TEAM_ADD_MEMBER = "team.add_member"
+    TEAM_REMOVE_MEMBER = "team.remove_member"
+
+    GRANT_VIEW = "grant.view"
+    GRANT_CREATE = "grant.create"
+    GRANT_REVOKE = "grant.revoke"
+
+    KEY_VIEW = "key.view"
+    KEY_ISSUE = "key.issue"
+    KEY_REVOKE = "key.revoke"
+
+    NODE_VIEW = "node.view"
+    NODE_REGISTER = "node.register"
+    NODE_UPDATE = "node.update"
+    NODE_REMOVE = "node.remove"
+    NODE_REFRESH = "node.refresh"
+    NODE_STATUS = "node.status"
+
+    MODEL_VIEW = "model.view"
+    MODEL_IMPORT = "model.import"
+    MODEL_PULL = "model.pull"
+    MODEL_DELETE = "model.delete"
+
+    DEPLOYMENT_VIEW = "deployment.view"
+    DEPLOYMENT_CREATE = "deployment.create"
+    DEPLOYMENT_START = "deployment.start"
+    DEPLOYMENT_STOP = "deployment.stop"
+    DEPLOYMENT_DELETE = "deployment.delete"
+    DEPLOYMENT_LIVE = "deployment.live"
+    DEPLOYMENT_FAILED = "deployment.failed"
+    DEPLOYMENT_STOPPED = "deployment.stopped"
+    DEPLOYMENT_DELETED = "deployment.deleted"
+    DEPLOYMENT_TRY = "deployment.try"
+    DEPLOYMENT_USE = "deployment.use"
+
+    OPERATION_VIEW = "operation.view"
+    OPERATION_CANCEL = "operation.cancel"
+    OPERATION_RETRY = "operation.retry"
+    OPERATION_FINISHED = "operation.finished"
+
+    INFERENCE_ADMITTED = "inference.admitted"
+    INFERENCE_COMPLETED = "inference.completed"
+    INFERENCE_REFUSED = "inference.refused"
+    INFERENCE_ABORTED = "inference.aborted"
+
+    AUDIT_SEARCH = "audit.search"
+    AUDIT_VIEW = "audit.view"
+    AUDIT_EXPORT = "audit.export"
+
+    @property
+    def category(self) -> str:
+        return self.value.split(".", 1)[0]
+
+    @property
+    def sentence(self) -> str | Promise:
+        return REGISTRY[self].sentence
+
+    @property
+    def severity(self) -> int:
+        """1 (informational) to 6 (fatal), the severity_id of OCSF."""
+        return REGISTRY[self].severity
+
+    @property
+    def recorded(self) -> bool:
+        return REGISTRY[self].recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the registry knows of an act: its sentence for people, its weight, whether it is logged."""
+
+    sentence: str | Promise
+    severity: int = 1
+    recorded: bool = True
+
+
+REGISTRY: dict[Act, Entry] = {
+    Act.AUTH_LOGIN: Entry(_("Signed in")),
+    Act.AUTH_LOGOUT: Entry(_("Signed out")),
+    Act.AUTH_LOCKOUT: Entry(_("Sign-in locked after failed attempts"), severity=4),
+    Act.AUTHZ_DENIED: Entry(_("Permission denied"), severity=3),
+    Act.USER_VIEW: Entry(_("View people"), recorded=False),
+    Act.USER_CREATE: Entry(_("Account created"), severity=2),
+    Act.USER_SET_ROLE: Entry(_("Role changed"), severity=3),
+    Act.USER_DISABLE: Entry(_("Account disabled"), severity=2),
+    Act.USER_ENABLE: Entry(_("Account enabled"), severity=2),
+    Act.USER_RESET_PASSWORD: Entry(_("Password reset"), severity=3),
+    Act.USER_CHANGE_PASSWORD: Entry(_("Own password changed"), severity=2),
+    Act.SERVICE_ACCOUNT_CREATE: Entry(_("Service account created"), severity=2),
+    Act.TEAM_VIEW: Entry(_("View teams"), recorded=False),
+    Act.TEAM_CREATE: Entry(_("Team created")),
+    Act.TEAM_DELETE: Entry(_("Team deleted"), severity=2),
+    Act.TEAM_ADD_MEMBER: Entry(_("Person added to team"), severity=2),
+    Act.TEAM_REMOVE_MEMBER: Entry(_("Person removed from team"), severity=2),
+    Act.GRANT_VIEW: Entry(_("View grants"), recorded=False),
+    Act.GRANT_CREATE: Entry(_("Deployment granted"), severity=2),
+    Act.GRANT_REVOKE: Entry(_("Grant revoked"), severity=2),
+    Act.KEY_VIEW: Entry(_("View keys"), recorded=False),
+    Act.KEY_ISSUE: Entry(_("Key issued"), severity=2),
+    Act.KEY_REVOKE: Entry(_("Key revoked"), severity=2),
+    Act.NODE_VIEW: Entry(_("View nodes"), recorded=False),
+    Act.NODE_REGISTER: Entry(_("Node added"), severity=2),
+    Act.NODE_UPDATE: Entry(_("Node changed"), severity=2),
+    Act.NODE_REMOVE: Entry(_("Node removed"), severity=2),
+    Act.NODE_REFRESH: Entry(_("Node asked for its state")),
+    Act.NODE_STATUS: Entry(_("Node changed its state"), severity=3),
+    Act.MODEL_VIEW: Entry(_("View models"), recorded=False),
+    Act.MODEL_IMPORT: Entry(_("Model import requested"), severity=2),
+    Act.MODEL_PULL: Entry(_("Model pull requested"), severity=2),
+    Act.MODEL_DELETE: Entry(_("Model deleted from node"), severity=2),
+    Act.DEPLOYMENT_VIEW: Entry(_("View deployments"), recorded=False),
+    Act.DEPLOYMENT_CREATE: Entry(_("Deployment requested"), severity=2),
+    Act.DEPLOYMENT_START: Entry(_("Deployment start requested"), severity=2),
+    Act.DEPLOYMENT_STOP: Entry(_("Deployment stop requested"), severity=2),
+    Act.DEPLOYMENT_DELETE: Entry(_("Deployment deletion requested"), severity=2),
+    Act.DEPLOYMENT_LIVE: Entry(_("Deployment went live"), severity=2),
+    Act.DEPLOYMENT_FAILED: Entry(_("Deployment failed"), severity=4),
+    Act.DEPLOYMENT_STOPPED: Entry(_("Deployment stopped"), severity=2),
+    Act.DEPLOYMENT_DELETED: Entry(_("Deployment deleted"), severity=2),
+    Act.DEPLOYMENT_TRY: Entry(_("Try a deployment in the playground"), recorded=False),
+    Act.DEPLOYMENT_USE: Entry(_("Use a deployment"), recorded=False),
+    Act.OPERATION_VIEW: Entry(_("View operations"), recorded=False),
+    Act.OPERATION_CANCEL: Entry(_("Operation cancellation requested"), severity=2),
+    Act.OPERATION_RETRY: Entry(_("Operation retried"), severity=2),
+    Act.OPERATION_FINISHED: Entry(_("Operation finished")),
+    Act.INFERENCE_ADMITTED: Entry(_("Request admitted")),
+    Act.INFERENCE_COMPLETED: Entry(_("Request answered")),
+    Act.INFERENCE_REFUSED: Entry(_("Request refused"), severity=3),
+    Act.INFERENCE_ABORTED: Entry(_("Request aborted"), severity=3),
+    Act.AUDIT_SEARCH: Entry(_("Audit log searched")),
+    Act.AUDIT_VIEW: Entry(_("Event opened")),
+    Act.AUDIT_EXPORT: Entry(_("Audit log exported"), severity=2),
+}

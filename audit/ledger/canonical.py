@@ -1,0 +1,72 @@
+"""The canonical bytes of an event (RFC 8785) and its leaf hash (RFC 6962): stored as written.
+
+Our values are a subset of JSON (no floats, integers within 2^53, ASCII keys) for which orjson's
+sorted output is byte for byte RFC 8785; a property test holds it against an independent encoder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+MAX_LEAF_BYTES = 16 * 1024
+MAX_SAFE_INTEGER = 2**53 - 1
+MAX_TEXT = 1024
+
+
+class NotCanonical(ValueError):
+    """The value has no canonical form here: a float, an integer beyond 2^53, a key that is no text."""
+
+
+def clean_text(text: str, limit: int = MAX_TEXT) -> str:
+    """NFC, without lone surrogates, at most `limit` characters: what a leaf may carry."""
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    text = unicodedata.normalize("NFC", text)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def canonical(value: Mapping[str, Any]) -> bytes:
+    """The RFC 8785 bytes of `value`.
+
+    Raises NotCanonical for anything outside our subset, and for more than MAX_LEAF_BYTES.
+    """
+    _check(value)
+    data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    if len(data) > MAX_LEAF_BYTES:
+        raise NotCanonical(f"an event may have {MAX_LEAF_BYTES} bytes, this one has {len(data)}")
+    return data
+
+
+def _check(value: object) -> None:
+    if value is None or isinstance(value, str | bool):
+        return
+    if isinstance(value, int):
+        if abs(value) > MAX_SAFE_INTEGER:
+            raise NotCanonical(f"integer beyond 2^53: {value}")
+        return
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if not isinstance(key, str) or not key.isascii():
+                raise NotCanonical(f"key is not ASCII text: {key!r}")
+            _check(inner)
+        return
+    if isinstance(value, list | tuple):
+        for inner in value:
+            _check(inner)
+        return
+    raise NotCanonical(f"{type(value).__name__} has no place in an event")
+
+
+def leaf_hash(leaf: bytes) -> bytes:
+    """SHA-256(0x00 || leaf), the hash of a leaf in RFC 6962 section 2.1. 32 bytes."""
+    return hashlib.sha256(b"\x00" + leaf).digest()
+
+
+def commitment(key: bytes, field: str, value: str) -> str:
+    """HMAC-SHA256(key, field || 0x00 || value) in hex: proves a personal value while `key` lives."""
+    return hmac.new(key, field.encode() + b"\x00" + value.encode(), hashlib.sha256).hexdigest()

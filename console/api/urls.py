@@ -1,0 +1,26 @@
+"""URLs of the management API and its documents."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_not_required
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.permissions import AllowAny
+from rest_framework.routers import SimpleRouter
+
+from console.api import deployments
+
+router = SimpleRouter(use_regex_path=False)
+router.register("nodes", deployments.NodeViewSet, basename="api-node")
+router.register("models", deployments.ModelViewSet, basename="api-model")
+router.register("deployments", deployments.DeploymentViewSet, basename="api-deployment")
+router.register("operations", deployments.OperationViewSet, basename="api-operation")
+
+schema = SpectacularAPIView.as_view(permission_classes=[AllowAny])
+docs = SpectacularSwaggerSplitView.as_view(url_name="api-schema", permission_classes=[AllowAny])
+
+urlpatterns = [
+    path("schema/", login_not_required(schema), name="api-schema"),
+    path("docs/", login_not_required(docs), name="api-docs"),
+    path("", include(router.urls)),
+]

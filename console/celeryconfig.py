@@ -1,0 +1,23 @@
+"""Celery's settings and the timetable of the beat."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+broker_url = settings.REDIS_URL
+if broker_url.startswith("unix://"):
+    broker_url = "redis+socket://" + broker_url.removeprefix("unix://")
+broker_connection_retry_on_startup = True
+broker_transport_options = {"socket_timeout": 10, "socket_keepalive": True}
+worker_prefetch_multiplier = 1
+worker_max_tasks_per_child = 500
+worker_hijack_root_logger = False
+worker_send_task_events = False
+task_ignore_result = True
+task_acks_late = False
+task_default_queue = "fusebox"
+timezone = "UTC"
+beat_schedule = {
+    "dispatch-forgotten": {"task": "deployments.dispatch_forgotten", "schedule": 5.0},
+    "check-nodes": {"task": "deployments.check_nodes", "schedule": 10.0},
+}

@@ -1,0 +1,100 @@
+"""What `manage.py` needs of the embedded default: its environment, and PostgreSQL for the duration."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from console.embedded import spawn
+from console.embedded.installation import Installation
+from console.embedded.postgres import Postgres
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+WITHOUT_DATABASE = {
+    "", "help", "--help", "-h", "version", "--version", "check", "collectstatic", "findstatic",
+    "messages", "makemessages", "compilemessages", "spectacular", "diffsettings", "audit_events",
+    "permissions_table", "prepare_database",
+}  # fmt: skip
+AS_OWNER = {"migrate", "sqlmigrate", "showmigrations", "makemigrations", "dbshell"}
+READY_S = 30.0
+
+
+def data_dir() -> Path:
+    return Path(os.environ.get("FUSEBOX_DATA") or ROOT / "var")
+
+
+@contextmanager
+def engines_for(arguments: list[str]) -> Iterator[None]:
+    """Prepare the environment and, for a command that needs it, the database of the data folder.
+
+    With DATABASE_URL set nothing is started: the command speaks to that database.
+    """
+    command = arguments[1] if len(arguments) > 1 else ""
+    if command in AS_OWNER:
+        os.environ.setdefault("FUSEBOX_DB_AS", "owner")
+    if os.environ.get("DATABASE_URL") or os.environ.get("DATABASE_URL_FILE"):
+        yield
+        return
+    if command in WITHOUT_DATABASE or "--help" in arguments:
+        yield
+        return
+    installation = Installation(data_dir())
+    try:
+        installation.create()
+    except OSError as error:
+        sys.exit(
+            f"The data folder {installation.data} cannot be written: {error.strerror}. Set FUSEBOX_DATA."
+        )
+    for name, value in installation.environment().items():
+        os.environ.setdefault(name, value)
+    with _database(installation):
+        yield
+
+
+@contextmanager
+def _database(installation: Installation) -> Iterator[None]:
+    postgres = Postgres(installation)
+    with installation.locked("up", wait=False) as free:
+        running = not free
+    if running:
+        # `make up` runs on this folder; its PostgreSQL serves.
+        if not spawn.wait_until(postgres.is_ready, None, READY_S):
+            sys.exit("The console is starting, but its database does not answer yet. Try again.")
+        yield
+        return
+    with installation.locked("engine", wait=True):
+        child = postgres.start()
+        try:
+            if not spawn.wait_until(postgres.is_ready, child, READY_S):
+                sys.exit(f"PostgreSQL did not start; see {installation.logs / 'postgres.log'}.")
+            postgres.prepare()
+            _migrate_if_empty(installation)
+            yield
+        finally:
+            spawn.stop(child, postgres.stop_signal, 10)
+
+
+def _migrate_if_empty(installation: Installation) -> None:
+    marker = installation.data / ".migrated"
+    if not marker.exists():
+        environment = {**os.environ, **installation.environment(), "FUSEBOX_DB_AS": "owner"}
+        migrate(environment)
+        marker.touch()
+
+
+def migrate(environment: dict[str, str]) -> None:
+    """Bring the schema up to date as the owner. RuntimeError with Django's words if that fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "django", "migrate", "--noinput", "--verbosity", "0"],
+        env={**environment, "FUSEBOX_DB_AS": "owner", "DJANGO_SETTINGS_MODULE": "console.settings"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip() or done.stdout.strip())

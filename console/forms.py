@@ -1,0 +1,156 @@
+"""Forms of the pages: shapes only. What is allowed is decided by the verbs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from access.models import Team, User
+from access.roles import Role
+from deployments.models import Model, Node
+from deployments.recipes import DEFAULT_NUM_CTX, PARAMETERS
+
+
+class NodeForm(forms.Form):
+    name = forms.CharField(
+        label=_("Name"), max_length=63, help_text=_("Small letters, digits and hyphens.")
+    )
+    url = forms.CharField(
+        label=_("Address"),
+        max_length=300,
+        help_text=_("Where Ollama answers, for example http://10.0.0.5:11434"),
+    )
+
+
+class PullForm(forms.Form):
+    node = forms.ModelChoiceField(label=_("Node"), queryset=Node.objects.all())
+    name = forms.CharField(
+        label=_("Model"),
+        max_length=200,
+        help_text=_(
+            "As the node's registry knows it, for example qwen3:4b or registry.example/library/qwen3:4b"
+        ),
+    )
+
+
+class DeploymentForm(forms.Form):
+    """Model and node, name, system prompt and the parameters of deployments.recipes."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=63,
+        help_text=_("What clients ask for as the model: small letters, digits, dots and hyphens."),
+    )
+    description = forms.CharField(
+        label=_("Description"),
+        max_length=300,
+        required=False,
+        help_text=_("Shown to those who may use it."),
+    )
+    model = forms.ModelChoiceField(label=_("Model"), queryset=Model.objects.all())
+    node = forms.ModelChoiceField(label=_("Node"), queryset=Node.objects.all())
+    system_prompt = forms.CharField(
+        label=_("System prompt"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 6}),
+        help_text=_("Who the model is and how it should answer."),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for parameter in PARAMETERS:
+            whole = parameter.kind is int
+            field_type = forms.IntegerField if whole else forms.FloatField
+            self.fields[parameter.name] = field_type(
+                label=parameter.title,
+                required=False,
+                min_value=parameter.least,  # type: ignore[arg-type]
+                max_value=parameter.most,  # type: ignore[arg-type]
+                help_text=parameter.help,
+                initial=DEFAULT_NUM_CTX if parameter.name == "num_ctx" else None,
+            )
+
+    def parameters(self) -> dict[str, object]:
+        return {p.name: self.cleaned_data.get(p.name) for p in PARAMETERS}
+
+    def parameter_fields(self) -> list[forms.BoundField]:
+        return [self[p.name] for p in PARAMETERS]
+
+
+class UserForm(forms.Form):
+    username = forms.CharField(
+        label=_("User name"), max_length=64, help_text=_("Letters, digits and . _ @ -")
+    )
+    display_name = forms.CharField(label=_("Display name"), max_length=120, required=False)
+
+
+class ServiceAccountForm(UserForm):
+    pass
+
+
+class RoleForm(forms.Form):
+    role = forms.ChoiceField(label=_("Role"), choices=Role.choices)
+
+
+class TeamForm(forms.Form):
+    name = forms.CharField(label=_("Name"), max_length=80)
+    description = forms.CharField(label=_("Description"), max_length=300, required=False)
+
+
+class MemberForm(forms.Form):
+    user = forms.ModelChoiceField(
+        label=_("Person or service account"), queryset=User.objects.filter(is_active=True)
+    )
+
+
+class GrantForm(forms.Form):
+    """To a team, or to one person or service account."""
+
+    team = forms.ModelChoiceField(label=_("Team"), queryset=Team.objects.all(), required=False)
+    user = forms.ModelChoiceField(
+        label=_("Person or service account"),
+        queryset=User.objects.filter(is_active=True),
+        required=False,
+    )
+
+
+class KeyForm(forms.Form):
+    owner = forms.ModelChoiceField(
+        label=_("For"), queryset=User.objects.filter(is_active=True).order_by("-kind", "username")
+    )
+    name = forms.CharField(
+        label=_("Name"), max_length=80, help_text=_("What it is for, so that you know it again.")
+    )
+    expires_at = forms.DateField(
+        label=_("Expires on"),
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}),
+        help_text=_("Leave empty for a key without an end."),
+    )
+
+
+class PasswordForm(forms.Form):
+    old = forms.CharField(
+        label=_("Present password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+    new = forms.CharField(
+        label=_("New password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=_("At least 12 characters, not a common one."),
+    )
+    again = forms.CharField(
+        label=_("New password again"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+    def clean_again(self) -> str:
+        again: str = self.cleaned_data["again"]
+        if again != self.cleaned_data.get("new"):
+            raise forms.ValidationError(_("The two are not the same."))
+        return again

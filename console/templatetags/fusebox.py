@@ -1,0 +1,5 @@
+"""Stub until the tags are here."""
+
+from django import template
+
+register = template.Library()

@@ -1,0 +1,158 @@
+"""Pages of deployments: list, new, detail, start, stop, delete, playground."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.db.models import Prefetch
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from access import policy
+from access.models import Grant
+from audit.ledger.acts import Act
+from console.forms import DeploymentForm, GrantForm
+from console.htmx import redirect, render_page
+from console.requests import PageRequest, act, submit
+from console.views.operations import progress
+from deployments import actions
+from deployments.models import Deployment, Node, Replica, StoredModel
+
+
+def deployment_list(request: PageRequest) -> HttpResponse:
+    policy.require(request.actor, Act.DEPLOYMENT_VIEW)
+    deployments = (
+        Deployment.objects.present()
+        .select_related("current__model")
+        .prefetch_related(
+            Prefetch("current__replicas", queryset=Replica.objects.select_related("node"))
+        )
+    )
+    return render_page(
+        request, "deployments/list.html", {"deployments": deployments}, partial="deployment-table"
+    )
+
+
+def deployment_detail(request: PageRequest, pk: UUID) -> HttpResponse:
+    deployment = policy.get_for(
+        request.actor,
+        Act.DEPLOYMENT_VIEW,
+        Deployment.objects.select_related("current__model", "created_by"),
+        pk,
+    )
+    operation = deployment.operations.order_by("-created_at").first()
+    revision = deployment.current
+    context = {
+        "deployment": deployment,
+        "revision": revision,
+        "replicas": revision.replicas.select_related("node") if revision else [],
+        "operation": operation,
+        "progress": progress(operation) if operation else None,
+        "grants": Grant.objects.filter(deployment_id=pk).select_related("team", "user"),
+        "grant_form": GrantForm(),
+        "public_url": settings.FUSEBOX_PUBLIC_URL,
+    }
+    return render_page(request, "deployments/detail.html", context, partial="deployment-state")
+
+
+def deployment_create(request: PageRequest) -> HttpResponse:
+    policy.require(request.actor, Act.DEPLOYMENT_CREATE)
+    initial = {"model": request.GET.get("model"), "node": request.GET.get("node")}
+    form = DeploymentForm(request.POST or None, initial=initial)
+    if request.method == "POST":
+        deployment = submit(form, lambda v: _create(request, form))
+        if deployment:
+            messages.success(request, _("%(name)s is being switched on.") % {"name": deployment})
+            return redirect(request, reverse("deployment-detail", args=[deployment.pk]))
+    context = {
+        "form": form,
+        "nodes": Node.objects.all(),
+        "stored": StoredModel.objects.select_related("node", "model"),
+    }
+    return render(request, "deployments/form.html", context, status=422 if form.errors else 200)
+
+
+def _create(request: PageRequest, form: DeploymentForm) -> Deployment:
+    values = form.cleaned_data
+    return actions.create_deployment(
+        actor=request.actor,
+        name=values["name"],
+        model=values["model"],
+        node=values["node"],
+        system_prompt=values["system_prompt"],
+        description=values["description"],
+        parameters=form.parameters(),
+    )
+
+
+@require_POST
+def deployment_start(request: PageRequest, pk: UUID) -> HttpResponse:
+    deployment = _get(request, Act.DEPLOYMENT_START, pk)
+    return act(
+        request,
+        lambda: actions.start(actor=request.actor, deployment=deployment),
+        done=_("%(name)s is being switched on.") % {"name": deployment},
+        then=reverse("deployment-detail", args=[pk]),
+    )
+
+
+def deployment_stop(request: PageRequest, pk: UUID) -> HttpResponse:
+    deployment = _get(request, Act.DEPLOYMENT_STOP, pk)
+    back = reverse("deployment-detail", args=[pk])
+    if request.method != "POST":
+        context = {
+            "title": _("Stop %(name)s?") % {"name": deployment},
+            "consequences": [
+                _("New requests are refused at once; those under way are answered."),
+                _("It can be started again at any time."),
+            ],
+            "verb": _("Stop"),
+            "cancel_url": back,
+        }
+        return render(request, "confirm.html", context)
+    return act(
+        request,
+        lambda: actions.stop(actor=request.actor, deployment=deployment),
+        done=_("%(name)s is being stopped.") % {"name": deployment},
+        then=back,
+    )
+
+
+def deployment_delete(request: PageRequest, pk: UUID) -> HttpResponse:
+    deployment = _get(request, Act.DEPLOYMENT_DELETE, pk)
+    if request.method != "POST":
+        grants = Grant.objects.filter(deployment_id=pk).count()
+        context = {
+            "title": _("Delete %(name)s?") % {"name": deployment},
+            "consequences": [
+                _("New requests are refused at once; those under way are answered."),
+                _("Grants that are taken back: %(count)d.") % {"count": grants},
+                _("The model itself stays on the node; the history stays in the audit log."),
+            ],
+            "verb": _("Delete"),
+            "cancel_url": reverse("deployment-detail", args=[pk]),
+        }
+        return render(request, "confirm.html", context)
+    return act(
+        request,
+        lambda: actions.delete(actor=request.actor, deployment=deployment),
+        done=_("%(name)s is being deleted.") % {"name": deployment},
+        then=reverse("deployment-list"),
+    )
+
+
+def deployment_try(request: PageRequest, pk: UUID) -> HttpResponse:
+    """The playground: the same gateway and the same events as any request."""
+    deployment = _get(request, Act.DEPLOYMENT_TRY, pk)
+    context = {"deployment": deployment, "public_url": settings.FUSEBOX_PUBLIC_URL}
+    return render(request, "deployments/playground.html", context)
+
+
+def _get(request: PageRequest, asked: Act, pk: UUID) -> Deployment:
+    rows = Deployment.objects.present().select_related("current__model")
+    return policy.get_for(request.actor, asked, rows, pk)

@@ -1,0 +1,95 @@
+"""Pages of operations: what is under way, live; cancel and retry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from access import policy
+from audit.ledger.acts import Act
+from console.htmx import render_page
+from console.requests import PageRequest, act
+from deployments import actions
+from deployments.models import Operation, OperationState
+from deployments.work.steps import STEPS, TITLES
+
+SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of an operation as a page shows it. state: done, current, failed or waiting."""
+
+    name: str
+    title: str | Promise
+    state: str
+
+
+def progress(operation: Operation) -> list[Step]:
+    names = STEPS[operation.kind]
+    at = names.index(operation.step) if operation.step in names else -1
+    current = {
+        OperationState.FAILED: "failed",
+        OperationState.CANCELLED: "failed",
+        OperationState.SUCCEEDED: "done",
+    }.get(OperationState(operation.state), "current")
+
+    def state(index: int) -> str:
+        if operation.state == OperationState.SUCCEEDED or index < at:
+            return "done"
+        return current if index == at else "waiting"
+
+    return [Step(name, TITLES[name], state(i)) for i, name in enumerate(names)]
+
+
+def operation_list(request: PageRequest) -> HttpResponse:
+    policy.require(request.actor, Act.OPERATION_VIEW)
+    operations = Operation.objects.select_related("node", "deployment")[:SHOWN]
+    return render_page(
+        request, "operations/list.html", {"operations": operations}, partial="operation-table"
+    )
+
+
+def operation_detail(request: PageRequest, pk: UUID) -> HttpResponse:
+    operation = policy.get_for(
+        request.actor,
+        Act.OPERATION_VIEW,
+        Operation.objects.select_related("node", "deployment", "revision"),
+        pk,
+    )
+    context = {"operation": operation, "progress": progress(operation)}
+    return render_page(request, "operations/detail.html", context, partial="operation-card")
+
+
+@require_POST
+def operation_cancel(request: PageRequest, pk: UUID) -> HttpResponse:
+    operation = policy.get_for(request.actor, Act.OPERATION_CANCEL, Operation.objects.all(), pk)
+    return act(
+        request,
+        lambda: actions.cancel_operation(actor=request.actor, operation=operation),
+        done=_("Cancellation is asked for; it ends at its next step."),
+        then=_page_of(operation),
+    )
+
+
+@require_POST
+def operation_retry(request: PageRequest, pk: UUID) -> HttpResponse:
+    operation = policy.get_for(request.actor, Act.OPERATION_RETRY, Operation.objects.all(), pk)
+    return act(
+        request,
+        lambda: actions.retry_operation(actor=request.actor, operation=operation),
+        done=_("It is tried again."),
+        then=_page_of(operation),
+    )
+
+
+def _page_of(operation: Operation) -> str:
+    if operation.deployment_id:
+        return reverse("deployment-detail", args=[operation.deployment_id])
+    return reverse("operation-list")

@@ -1,0 +1,1 @@
+"""Nodes, models and what runs where; the only room that talks to Ollama for control."""

@@ -1,0 +1,22 @@
+"""The verbs of the deployments room, one module a noun. Keyword-only, actor first."""
+
+from deployments.actions.deployments import create_deployment, delete, start, stop
+from deployments.actions.models import delete_model, import_model, pull_model
+from deployments.actions.nodes import refresh_node, register_node, remove_node, update_node
+from deployments.actions.operations import cancel_operation, retry_operation
+
+__all__ = [
+    "cancel_operation",
+    "create_deployment",
+    "delete",
+    "delete_model",
+    "import_model",
+    "pull_model",
+    "refresh_node",
+    "register_node",
+    "remove_node",
+    "retry_operation",
+    "start",
+    "stop",
+    "update_node",
+]

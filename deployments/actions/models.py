@@ -1,0 +1,108 @@
+"""Verbs on models: bringing them to a node and taking them away."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from access import policy
+from access.errors import Invalid, WrongState
+from audit.ledger import log
+from audit.ledger.actor import Actor
+from audit.ledger.acts import Act
+from deployments import ollama
+from deployments.actions.operations import enqueue
+from deployments.models import (
+    Deployment,
+    Node,
+    Operation,
+    OperationKind,
+    OperationState,
+    StoredModel,
+)
+
+# host[:port]/namespace/model:tag, as Ollama reads it.
+MODEL_NAME = re.compile(
+    r"^(?:[a-zA-Z0-9.-]+(?::\d{1,5})?/)?(?:[a-zA-Z0-9_.-]+/)?[a-zA-Z0-9_.-]+(?::[a-zA-Z0-9_.-]+)?$"
+)
+
+
+def import_model(*, actor: Actor, node: Node, name: str, path: Path) -> Operation:
+    """Upload a GGUF file that the worker can read and make a model of it on `node`."""
+    policy.require(actor, Act.MODEL_IMPORT, node.pk)
+    name = valid_model_name(name)
+    if not path.is_file():
+        raise Invalid(_("There is no file %(path)s.") % {"path": path}, field="path")
+    with transaction.atomic():
+        operation = enqueue(
+            actor,
+            OperationKind.IMPORT,
+            name,
+            node=node,
+            arguments={"name": name, "path": str(path)},
+        )
+        log.record(actor, Act.MODEL_IMPORT, operation.as_obj(), node.as_obj())
+    return operation
+
+
+def pull_model(*, actor: Actor, node: Node, name: str) -> Operation:
+    """Have `node` pull a model. Asking twice for the same pull gives the one that is under way."""
+    policy.require(actor, Act.MODEL_PULL, node.pk)
+    name = valid_model_name(name)
+    with transaction.atomic():
+        locked = Node.objects.select_for_update().get(pk=node.pk)
+        running = locked.operations.filter(
+            kind=OperationKind.PULL,
+            subject=name,
+            state__in=[OperationState.QUEUED, OperationState.RUNNING],
+        ).first()
+        if running is not None:
+            return running
+        operation = enqueue(actor, OperationKind.PULL, name, node=locked, arguments={"name": name})
+        log.record(actor, Act.MODEL_PULL, operation.as_obj(), locked.as_obj())
+    return operation
+
+
+def delete_model(*, actor: Actor, stored: StoredModel) -> None:
+    """Remove a model from a node. Refused while a deployment there is made of it."""
+    policy.require(actor, Act.MODEL_DELETE, stored.pk)
+    with transaction.atomic():
+        locked = StoredModel.objects.select_for_update().get(pk=stored.pk)
+        users = (
+            Deployment.objects.present()
+            .filter(revisions__model=locked.model_id, revisions__replicas__node=locked.node_id)
+            .distinct()
+        )
+        if names := ", ".join(d.name for d in users[:5]):
+            raise WrongState(
+                _("Deployments on this node are made of it: %(names)s. Delete them first.")
+                % {"names": names}
+            )
+        node, model = locked.node, locked.model
+        log.record(
+            actor, Act.MODEL_DELETE, model.as_obj(), node.as_obj(), details={"tag": locked.tag}
+        )
+        tag = locked.tag
+        locked.delete()
+        # Last in the transaction: a node that refuses rolls the event and the row back.
+        try:
+            ollama.Node(node.url).delete(tag)
+        except ollama.OllamaError as error:
+            raise WrongState(
+                _("The node did not delete it: %(reason)s") % {"reason": error}
+            ) from error
+
+
+def valid_model_name(name: str) -> str:
+    name = name.strip()
+    if len(name) > 200 or not MODEL_NAME.match(name) or ".." in name:
+        raise Invalid(
+            _("Write a model name such as llama3.2:3b or registry.example/library/qwen3:4b."),
+            field="name",
+        )
+    if name.startswith("fusebox/"):
+        raise Invalid(_("Names that begin with fusebox/ are kept for deployments."), field="name")
+    return name

@@ -1,0 +1,8 @@
+"""Django's registration of the deployments room."""
+
+from django.apps import AppConfig
+
+
+class DeploymentsConfig(AppConfig):
+    name = "deployments"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,164 @@
+"""Holding an operation: one worker at a time, by a lease renewed from a thread of its own.
+
+Every write is conditional on still holding the lease (fencing): a worker that was thought dead
+and comes back finds its token gone and stops without a trace.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.models import F, Q
+from django.utils import timezone
+
+from deployments.models import Operation, OperationState
+
+HEARTBEAT_S = 2.0
+LOOK_S = 0.2
+MAX_LOG_LINES = 200
+MAX_LINE = 500
+T = TypeVar("T")
+
+
+class Lost(Exception):
+    """Another worker holds the operation now: leave everything to it."""
+
+
+class Cancelled(Exception):
+    """Somebody asked for a stop."""
+
+
+def claim(pk: str) -> Lease | None:
+    """Take a waiting operation, or one whose worker is gone. None if there is nothing to take."""
+    now = timezone.now()
+    token = uuid.uuid4()
+    free = Q(state=OperationState.QUEUED) & (Q(retry_at=None) | Q(retry_at__lte=now))
+    free |= Q(state=OperationState.QUEUED, cancel_requested_at__isnull=False)
+    abandoned = Q(state=OperationState.RUNNING, lease_until__lt=now)
+    taken = (
+        Operation.objects.filter(pk=pk)
+        .filter(free | abandoned)
+        .update(
+            state=OperationState.RUNNING,
+            worker=token,
+            lease_until=now + timedelta(seconds=settings.OPERATION_LEASE_S),
+            attempt=F("attempt") + 1,
+            started_at=now,
+            retry_at=None,
+            done=0,
+            total=0,
+        )
+    )
+    return Lease(pk, token) if taken else None
+
+
+class Lease:
+    """The operation while this worker holds it. Use as a context; it beats until it is left."""
+
+    def __init__(self, pk: str, token: uuid.UUID) -> None:
+        self.pk, self.token = pk, token
+        self.operation = Operation.objects.select_related(
+            "deployment", "revision__model", "revision__deployment", "node"
+        ).get(pk=pk)
+        self._stop = threading.Event()
+        self._cancelled = threading.Event()
+        self._lost = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"lease-{pk}", daemon=True)
+
+    def __enter__(self) -> Lease:
+        if self.operation.cancel_requested_at:
+            self._cancelled.set()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(HEARTBEAT_S * 2)
+
+    def check(self) -> None:
+        """Raise Cancelled or Lost; called between steps and at every piece of progress."""
+        if self._lost.is_set():
+            raise Lost(self.pk)
+        if self._cancelled.is_set():
+            raise Cancelled(self.pk)
+
+    def step(self, name: str, text: str = "") -> None:
+        """Begin a step; it shows on the page and in the operation's log."""
+        self.check()
+        self.note(text, step=name)
+
+    def note(self, text: str, **fields: Any) -> None:
+        """Add a line to the operation's log."""
+        operation = self.operation
+        operation.step = fields.pop("step", operation.step)
+        line = {"at": timezone.now().isoformat(), "step": operation.step, "text": text[:MAX_LINE]}
+        operation.log = [*operation.log, line][-MAX_LOG_LINES:]
+        self.write(step=operation.step, log=operation.log, **fields)
+
+    def progress(self, done: int, total: int) -> None:
+        """Bytes done of total; written at each whole percent only."""
+        self.check()
+        operation = self.operation
+        moved = operation.total != total or done * 100 // max(total, 1) != operation.percent
+        if total and moved:
+            operation.done, operation.total = done, total
+            self.write(done=done, total=total)
+
+    def call(self, work: Callable[[], T]) -> T:
+        """Run a long call that cannot be interrupted, looking for a cancellation meanwhile.
+
+        When one comes the call is left behind; it ends by its own timeout.
+        """
+        result: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                result.set_result(work())
+            except BaseException as error:  # handed to the caller, who raises it
+                result.set_exception(error)
+            finally:
+                connection.close()
+
+        threading.Thread(target=run, name=f"call-{self.pk}", daemon=True).start()
+        while True:
+            try:
+                return result.result(timeout=LOOK_S)
+            except TimeoutError:
+                if result.done():
+                    raise
+                self.check()
+
+    def write(self, **fields: Any) -> None:
+        """Update the row while the lease is ours. Raises Lost when it is not."""
+        held = Operation.objects.filter(
+            pk=self.pk, worker=self.token, state=OperationState.RUNNING
+        ).update(**fields)
+        if not held:
+            self._lost.set()
+            raise Lost(self.pk)
+
+    def _beat(self) -> None:
+        try:
+            while not self._stop.wait(HEARTBEAT_S):
+                self._renew()
+        finally:
+            connection.close()
+
+    def _renew(self) -> None:
+        until = timezone.now() + timedelta(seconds=settings.OPERATION_LEASE_S)
+        mine = Operation.objects.filter(pk=self.pk, worker=self.token, state=OperationState.RUNNING)
+        try:
+            if not mine.update(lease_until=until):
+                self._lost.set()
+            elif mine.filter(cancel_requested_at__isnull=False).exists():
+                self._cancelled.set()
+        except DatabaseError:
+            # The database is away; if it stays away longer than the lease, another takes over.
+            connection.close()

@@ -1,0 +1,280 @@
+"""The only code that speaks to Ollama for control. Typed results, an exception tree of its own.
+
+The client's errors never leave this module. The inference path has its own client (gateway).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import ollama
+
+CONNECT_S = 3.0
+READ_S = 10.0
+LOAD_S = 300.0
+STREAM_SILENCE_S = 60.0
+BLOCK = 1024 * 1024
+
+
+class OllamaError(Exception):
+    """A node did not do what it was asked; the text is fit to be shown."""
+
+
+class Unreachable(OllamaError):
+    """No connection: nothing listens there, or the network is away."""
+
+
+class Timeout(OllamaError):
+    """Connected, but no answer in time."""
+
+
+class Refused(OllamaError):
+    """Ollama answered with an error; the text is Ollama's own reason."""
+
+
+class ModelMissing(Refused):
+    """The node has no such model."""
+
+
+class BadReply(OllamaError):
+    """Something answers there, but it does not speak Ollama's language."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One tag in a node's store. `digest` in hex, `size` in bytes."""
+
+    name: str
+    digest: str
+    size: int
+    family: str = ""
+    parameter_size: str = ""
+    quantization: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What `show` tells beyond the tag."""
+
+    context_length: int | None
+    capabilities: list[str]
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A step of a pull or create: status text, bytes done and total (0 where the node says none)."""
+
+    status: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The answer to a probe and its figures: durations in milliseconds."""
+
+    text: str
+    tokens: int
+    total_ms: int
+    load_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    name: str
+    size: int
+    size_vram: int
+    expires_at: str = field(default="")
+
+
+class Node:
+    """One node, by URL. Every call has its own timeouts; redirects and proxies are not followed."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def version(self) -> str:
+        with self._client() as client:
+            reply = client._client.get("/api/version")
+            _raise_for_status(reply)
+            try:
+                version = reply.json()["version"]
+            except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+                raise BadReply(
+                    "What answers at this address is not Ollama (no version in its reply)."
+                ) from error
+            return str(version)[:64]
+
+    def tags(self) -> list[Tag]:
+        with self._client() as client:
+            return [_tag(m) for m in client.list().models]
+
+    def loaded(self) -> list[Loaded]:
+        with self._client() as client:
+            return [
+                Loaded(
+                    name=m.model or m.name or "",
+                    size=int(m.size or 0),
+                    size_vram=int(m.size_vram or 0),
+                    expires_at=m.expires_at.isoformat() if m.expires_at else "",
+                )
+                for m in client.ps().models
+            ]
+
+    def show(self, tag: str) -> Facts:
+        with self._client() as client:
+            reply = client.show(tag)
+        info = reply.modelinfo or {}
+        length = next((v for k, v in info.items() if k.endswith(".context_length")), None)
+        return Facts(
+            context_length=int(length) if length else None,
+            capabilities=[str(c) for c in reply.capabilities or []],
+            licence=reply.license or "",
+        )
+
+    def digest_of(self, tag: str) -> str | None:
+        """The digest under which the node holds `tag`, or None."""
+        return next((t.digest for t in self.tags() if t.name == tag), None)
+
+    def create_from(self, tag: str, base: str, *, system: str, parameters: dict[str, Any]) -> None:
+        """Make `tag` from `base` with a system prompt and parameters."""
+        with self._client(LOAD_S) as client:
+            client.create(
+                model=tag,
+                from_=base,
+                system=system or None,
+                parameters=parameters or None,
+                stream=False,
+            )
+
+    def upload(self, path: Path, progress: Callable[[int, int], None]) -> str:
+        """Send a file as a blob unless the node has it; returns its digest `sha256:…`.
+
+        progress(done, total) is called about once a megabyte and may raise to stop.
+        """
+        total = path.stat().st_size
+        sha = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                sha.update(block)
+        digest = f"sha256:{sha.hexdigest()}"
+
+        def body() -> Iterator[bytes]:
+            done = 0
+            with path.open("rb") as file:
+                while block := file.read(BLOCK):
+                    yield block
+                    done += len(block)
+                    progress(done, total)
+
+        with self._client(STREAM_SILENCE_S) as client:
+            head = client._client.head(f"/api/blobs/{digest}")
+            if head.status_code != httpx.codes.OK:
+                reply = client._client.post(
+                    f"/api/blobs/{digest}", content=body(), headers={"Content-Length": str(total)}
+                )
+                _raise_for_status(reply)
+        progress(total, total)
+        return digest
+
+    def create_from_file(self, tag: str, file_name: str, digest: str) -> Iterator[Progress]:
+        """Make `tag` of an uploaded blob."""
+        with self._client(LOAD_S) as client:
+            for step in client.create(model=tag, files={file_name: digest}, stream=True):
+                yield Progress(step.status or "")
+
+    def pull(self, name: str) -> Iterator[Progress]:
+        """Pull `name` from where the node finds it. Ending the iteration hangs up."""
+        with self._client(STREAM_SILENCE_S) as client:
+            for step in client.pull(name, stream=True):
+                yield Progress(step.status or "", int(step.completed or 0), int(step.total or 0))
+
+    def load(self, tag: str) -> None:
+        """Bring the model into memory; the node keeps it loaded."""
+        with self._client(LOAD_S) as client:
+            client.generate(model=tag, prompt="", keep_alive=-1)
+
+    def unload(self, tag: str) -> None:
+        with self._client() as client:
+            client.generate(model=tag, prompt="", keep_alive=0)
+
+    def probe(self, tag: str, prompt: str, *, max_tokens: int = 32) -> Probe:
+        """A real answer to a real prompt, at temperature 0."""
+        with self._client(LOAD_S) as client:
+            reply = client.chat(
+                model=tag,
+                messages=[{"role": "user", "content": prompt}],
+                options={"temperature": 0, "num_predict": max_tokens},
+                keep_alive=-1,
+            )
+        return Probe(
+            text=reply.message.content or "",
+            tokens=int(reply.eval_count or 0),
+            total_ms=int(reply.total_duration or 0) // 1_000_000,
+            load_ms=int(reply.load_duration or 0) // 1_000_000,
+        )
+
+    def delete(self, tag: str) -> bool:
+        """Remove a tag; False when it was not there."""
+        try:
+            with self._client() as client:
+                client.delete(tag)
+        except ModelMissing:
+            return False
+        return True
+
+    @contextmanager
+    def _client(self, read_s: float = READ_S) -> Iterator[ollama.Client]:
+        timeout = httpx.Timeout(read_s, connect=CONNECT_S)
+        client = ollama.Client(
+            host=self.url, timeout=timeout, follow_redirects=False, trust_env=False
+        )
+        try:
+            yield client
+        except ollama.ResponseError as error:
+            raise _refused(error.status_code, error.error) from error
+        except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
+            raise Unreachable(f"No connection to {self.url}.") from error
+        except httpx.TimeoutException as error:
+            raise Timeout(f"{self.url} did not answer within {read_s:.0f} seconds.") from error
+        except httpx.HTTPError as error:
+            raise Unreachable(f"The connection to {self.url} broke: {error}") from error
+        except (json.JSONDecodeError, UnicodeDecodeError, ValueError) as error:
+            raise BadReply(f"{self.url} answered something that is not Ollama's.") from error
+        finally:
+            client._client.close()
+
+
+def _tag(model: ollama.ListResponse.Model) -> Tag:
+    details = model.details
+    return Tag(
+        name=model.model or "",
+        digest=model.digest or "",
+        size=int(model.size or 0),
+        family=(details.family if details else "") or "",
+        parameter_size=(details.parameter_size if details else "") or "",
+        quantization=(details.quantization_level if details else "") or "",
+    )
+
+
+def _refused(status: int, text: str) -> OllamaError:
+    text = " ".join(text.split())[:500]
+    if status == httpx.codes.NOT_FOUND:
+        return ModelMissing(text or "not found")
+    if text.startswith("<") or (300 <= status < 400):
+        return BadReply(f"What answers at this address is not Ollama (HTTP {status}).")
+    return Refused(text or f"HTTP {status}")
+
+
+def _raise_for_status(reply: httpx.Response) -> None:
+    if not reply.is_success:
+        reply.read()
+        raise _refused(reply.status_code, reply.text)

@@ -1,0 +1,99 @@
+"""What a deployment may be called and which parameters it may carry. Pure checks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext_lazy as _
+
+from access.errors import Invalid
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+NAME = re.compile(r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")
+MAX_SYSTEM_PROMPT = 32_000
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of Ollama: its range, and what it does in words."""
+
+    name: str
+    kind: type[int] | type[float]
+    least: float
+    most: float
+    title: StrOrPromise
+    help: StrOrPromise
+
+
+PARAMETERS = (
+    Parameter("temperature", float, 0, 2, _("Temperature"), _("0 answers the same each time; higher varies more.")),
+    Parameter("num_ctx", int, 256, 131_072, _("Context (tokens)"), _("How much text it can hold at once. More needs more memory.")),
+    Parameter("num_predict", int, 1, 32_768, _("Longest answer (tokens)"), _("Answers are cut off after this many tokens.")),
+    Parameter("top_p", float, 0, 1, _("Top p"), _("Choose among the most likely words that make up this share.")),
+    Parameter("top_k", int, 1, 1000, _("Top k"), _("Choose among this many most likely words.")),
+    Parameter("repeat_penalty", float, 0.1, 3, _("Repeat penalty"), _("Above 1 repeats itself less.")),
+    Parameter("seed", int, 0, 2**31 - 1, _("Seed"), _("The same seed gives the same answer again.")),
+)  # fmt: skip
+BY_NAME = {p.name: p for p in PARAMETERS}
+DEFAULT_NUM_CTX = 4096
+
+
+def valid_name(name: str) -> str:
+    name = name.strip()
+    if not NAME.match(name):
+        raise Invalid(
+            _(
+                "A deployment name has 1 to 63 small letters, digits, dots and hyphens, and begins and ends with a letter or digit."
+            ),
+            field="name",
+        )
+    return name
+
+
+def valid_system_prompt(text: str) -> str:
+    text = text.replace("\r\n", "\n").strip()
+    if "\x00" in text:
+        raise Invalid(_("The system prompt contains a NUL character."), field="system_prompt")
+    if len(text) > MAX_SYSTEM_PROMPT:
+        raise Invalid(
+            _("The system prompt may have %(most)d characters; this one has %(have)d.")
+            % {"most": MAX_SYSTEM_PROMPT, "have": len(text)},
+            field="system_prompt",
+        )
+    return text
+
+
+def valid_parameters(values: Mapping[str, object]) -> dict[str, int | float]:
+    """The parameters as numbers in range. `num_ctx` is always set: a node's own default differs
+    with its memory."""
+    found: dict[str, int | float] = {}
+    for name, value in values.items():
+        if value in (None, ""):
+            continue
+        parameter = BY_NAME.get(name)
+        if parameter is None:
+            raise Invalid(_("There is no parameter %(name)s.") % {"name": name}, field=name)
+        try:
+            number = parameter.kind(str(value))
+        except ValueError as error:
+            raise Invalid(
+                _("%(title)s must be a number.") % {"title": parameter.title}, field=name
+            ) from error
+        if not parameter.least <= number <= parameter.most:
+            raise Invalid(
+                _("%(title)s may be from %(least)s to %(most)s.")
+                % {
+                    "title": parameter.title,
+                    "least": f"{parameter.least:g}",
+                    "most": f"{parameter.most:g}",
+                },
+                field=name,
+            )
+        found[name] = number
+    found.setdefault("num_ctx", DEFAULT_NUM_CTX)
+    return found

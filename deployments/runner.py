@@ -1,0 +1,128 @@
+"""Running an operation from claim to end, and finding those that nobody runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from access.errors import Refusal
+from audit.ledger import log
+from audit.ledger.acts import Act
+from deployments import ollama
+from deployments.lease import Cancelled, Lease, Lost, claim
+from deployments.models import Operation, OperationKind, OperationState
+from deployments.work import deployments as deployment_work
+from deployments.work import models as model_work
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 60
+WAIT_S, WAIT_MOST_S = 5, 60
+MAX_ATTEMPTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a kind of operation does, what it undoes, and whether it waits for a node that is away."""
+
+    do: Callable[[Lease], None]
+    failed: Callable[[Lease, str], None] = lambda _lease, _reason: None
+    cancelled: Callable[[Lease], None] = lambda _lease: None
+    waits_for_node: bool = False
+
+
+WORK: dict[str, Work] = {
+    OperationKind.DEPLOY: Work(
+        deployment_work.deploy, deployment_work.deploy_failed, deployment_work.deploy_cancelled
+    ),
+    OperationKind.STOP: Work(deployment_work.stop, waits_for_node=True),
+    OperationKind.DELETE: Work(deployment_work.delete, waits_for_node=True),
+    OperationKind.IMPORT: Work(model_work.import_model),
+    OperationKind.PULL: Work(model_work.pull_model),
+}
+
+
+def run(pk: str) -> None:
+    """Take the operation if it is free and bring it to an end. Safe to call twice, anywhere."""
+    lease = claim(pk)
+    if lease is None:
+        return
+    work = WORK[lease.operation.kind]
+    with lease:
+        try:
+            _attempt(lease, work)
+        except Lost:
+            logger.warning("operation %s is held by another worker now", pk)
+
+
+def _attempt(lease: Lease, work: Work) -> None:
+    try:
+        if lease.operation.attempt > MAX_ATTEMPTS and not work.waits_for_node:
+            raise ollama.OllamaError("Workers died on this operation again and again.")
+        work.do(lease)
+        _finish(lease, OperationState.SUCCEEDED)
+    except Lost:
+        raise
+    except Cancelled:
+        work.cancelled(lease)
+        _finish(lease, OperationState.CANCELLED)
+    except (ollama.Unreachable, ollama.Timeout) as error:
+        if work.waits_for_node and lease.operation.attempt < PATIENCE:
+            _wait(lease, str(error))
+        else:
+            _fail(lease, work, str(error))
+    except (ollama.OllamaError, Refusal) as error:
+        _fail(lease, work, str(error))
+    except Exception as error:
+        logger.exception("operation %s failed", lease.pk)
+        _fail(lease, work, f"Internal error: {type(error).__name__}. See the worker's log.")
+
+
+def _fail(lease: Lease, work: Work, reason: str) -> None:
+    lease.note(reason)
+    work.failed(lease, reason)
+    _finish(lease, OperationState.FAILED, reason)
+
+
+def _finish(lease: Lease, state: OperationState, problem: str = "") -> None:
+    outcomes = {OperationState.SUCCEEDED: "success", OperationState.FAILED: "failure"}
+    with transaction.atomic():
+        lease.write(state=state, problem=problem, finished_at=timezone.now(), lease_until=None)
+        log.record(
+            deployment_work.WORKER,
+            Act.OPERATION_FINISHED,
+            lease.operation.as_obj(),
+            outcome=outcomes.get(state, "aborted"),
+            reason=problem,
+        )
+
+
+def _wait(lease: Lease, reason: str) -> None:
+    """Give it back to the list: the node is away and the work can only be done there."""
+    delay = min(WAIT_S * 2 ** min(lease.operation.attempt, 6), WAIT_MOST_S)
+    lease.note(f"{reason} Trying again in {delay} s.")
+    lease.write(
+        state=OperationState.QUEUED,
+        retry_at=timezone.now() + timedelta(seconds=delay),
+        lease_until=None,
+        worker=None,
+    )
+
+
+def forgotten() -> list[str]:
+    """Operations that should run and do not: waiting too long, or their worker is gone."""
+    now = timezone.now()
+    late = now - timedelta(seconds=settings.OPERATION_LEASE_S / 4)
+    waiting = Q(state=OperationState.QUEUED, created_at__lt=late) & (
+        Q(retry_at=None) | Q(retry_at__lte=now)
+    )
+    abandoned = Q(state=OperationState.RUNNING, lease_until__lt=now)
+    rows = Operation.objects.filter(waiting | abandoned).order_by("created_at")
+    return [str(pk) for pk in rows.values_list("pk", flat=True)[:100]]

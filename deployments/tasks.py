@@ -1,0 +1,34 @@
+"""Celery's shells around the work: they take ids, load or return quietly, and decide nothing."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from deployments import fleet, runner, wake
+from deployments.models import Node
+
+
+@shared_task(name=wake.RUN_OPERATION, ignore_result=True)
+def run_operation(pk: str) -> None:
+    runner.run(pk)
+
+
+@shared_task(name="deployments.dispatch_forgotten", ignore_result=True, expires=5)
+def dispatch_forgotten() -> None:
+    """Wake operations that nobody runs: lost by the broker, or their worker was killed."""
+    for pk in runner.forgotten():
+        wake.now(pk)
+
+
+@shared_task(name="deployments.check_nodes", ignore_result=True, expires=10)
+def check_nodes() -> None:
+    """Ask every node how it is, each in a task of its own."""
+    for node in Node.objects.all():
+        check_node.delay(str(node.pk))
+
+
+@shared_task(name="deployments.check_node", ignore_result=True, expires=10)
+def check_node(pk: str) -> None:
+    node = Node.objects.filter(pk=pk).first()
+    if node is not None:
+        fleet.check(node)

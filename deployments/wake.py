@@ -1,0 +1,28 @@
+"""Waking a worker once a transaction is committed. The broker only wakes: the row is the truth,
+so a broker that is away delays the work until the next round of the dispatcher."""
+
+from __future__ import annotations
+
+import logging
+
+from celery import current_app
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+from deployments.models import Operation
+
+logger = logging.getLogger(__name__)
+
+RUN_OPERATION = "deployments.run_operation"
+
+
+def after_commit(operation: Operation) -> None:
+    pk = str(operation.pk)
+    transaction.on_commit(lambda: now(pk))
+
+
+def now(pk: str) -> None:
+    try:
+        current_app.send_task(RUN_OPERATION, args=[pk], retry=False)
+    except (OperationalError, OSError) as error:
+        logger.warning("the broker is away; operation %s starts with the next round: %s", pk, error)

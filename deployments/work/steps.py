@@ -1,0 +1,30 @@
+"""The steps of each kind of operation, in order, with their names for people."""
+
+from __future__ import annotations
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from deployments.models import OperationKind
+
+TITLES: dict[str, str | Promise] = {
+    "check": _("Ask the node"),
+    "create": _("Make the revision on the node"),
+    "load": _("Load the model into memory"),
+    "probe": _("Ask it something and read the answer"),
+    "publish": _("Open it to those who have a grant"),
+    "drain": _("Answer what is under way"),
+    "unload": _("Take the model out of memory"),
+    "remove": _("Remove the revision from the node"),
+    "upload": _("Send the file to the node"),
+    "pull": _("Pull the model"),
+    "record": _("Write it into the catalogue"),
+}
+
+STEPS: dict[str, tuple[str, ...]] = {
+    OperationKind.DEPLOY: ("check", "create", "load", "probe", "publish"),
+    OperationKind.STOP: ("drain", "unload"),
+    OperationKind.DELETE: ("drain", "remove"),
+    OperationKind.IMPORT: ("check", "upload", "create", "record"),
+    OperationKind.PULL: ("check", "pull", "record"),
+}

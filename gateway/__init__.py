@@ -1,0 +1,1 @@
+"""The inference path: wire formats, keys in memory, routing, metering. Raw ASGI, no ORM."""

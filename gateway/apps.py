@@ -1,0 +1,7 @@
+"""Django's registration of the gateway."""
+
+from django.apps import AppConfig
+
+
+class GatewayConfig(AppConfig):
+    name = "gateway"

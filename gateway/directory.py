@@ -1,0 +1,219 @@
+"""Keys, grants and routes in memory, refreshed when the database says that they changed.
+
+A notification brings a change within milliseconds; a poll of a counter each second finds what a
+lost notification would have hidden, so a revoked key stops working within a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from audit.ledger.actor import Actor, ActorKind, Origin
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "fusebox_directory"
+POLL_S = 0.5
+# nextval is visible before its transaction commits, so a bump is followed by some more looks.
+SETTLE_S = 5.0
+FULL_EVERY_S = 30.0
+STALE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEntry:
+    id: str
+    owner_id: str
+    username: str
+    kind: str
+    role: str
+    active: bool
+    expires_at: datetime | None
+    revoked: bool
+
+    def refusal(self) -> str:
+        """Why this key does not serve now, as a reason code; empty when it does."""
+        if self.revoked:
+            return "key_revoked"
+        if self.expires_at is not None and self.expires_at <= datetime.now(UTC):
+            return "key_expired"
+        return "" if self.active else "account_disabled"
+
+    def actor(self, origin: Origin) -> Actor:
+        kind = ActorKind.SERVICE if self.kind == "service" else ActorKind.USER
+        return Actor(kind, self.owner_id, self.username, self.role, self.id, origin)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRef:
+    id: str
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A deployment as requests see it. `nodes` are those with a ready replica; none: not in service."""
+
+    deployment_id: UUID
+    name: str
+    state: str
+    revision: int
+    model: str
+    digest: str
+    live_at: datetime | None
+    nodes: tuple[NodeRef, ...] = ()
+
+    @property
+    def tag(self) -> str:
+        return f"fusebox/{self.name}:r{self.revision}"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    keys: Mapping[bytes, KeyEntry] = field(default_factory=dict)
+    grants: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
+    routes: Mapping[str, Route] = field(default_factory=dict)
+
+
+class Directory:
+    """Start it in the event loop that serves; read `now` at every request."""
+
+    def __init__(self, conninfo: str) -> None:
+        self._conninfo = conninfo
+        self.now = Snapshot()
+        self._version = -1
+        self._reload_until = 0.0
+        self._loaded_at = float("-inf")
+        self._confirmed_at = float("-inf")
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the database has confirmed what is in memory within the last seconds."""
+        return time.monotonic() - self._confirmed_at < STALE_S
+
+    def may_use(self, user_id: str, deployment_id: UUID) -> bool:
+        return deployment_id in self.now.grants.get(user_id, frozenset())
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="directory")
+        for _wait in range(60):
+            if self.fresh:
+                return
+            await asyncio.sleep(0.05)
+
+    async def stop(self) -> None:
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        delay = 0.1
+        while True:
+            try:
+                await self._follow()
+            except (psycopg.Error, OSError) as error:
+                logger.warning("the directory is not refreshed: %s", error)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 1.0)
+            else:
+                delay = 0.1
+
+    async def _follow(self) -> None:
+        """One connection: listen, and look at the counter when nothing is heard."""
+        connection = await psycopg.AsyncConnection.connect(
+            self._conninfo, autocommit=True, connect_timeout=3, application_name="fusebox-directory"
+        )
+        async with connection:
+            await connection.execute(f"LISTEN {CHANNEL}")
+            await self._load(connection)
+            while True:
+                heard = False
+                async for _notice in connection.notifies(timeout=POLL_S, stop_after=1):
+                    heard = True
+                await self._look(connection, heard)
+
+    async def _look(
+        self, connection: psycopg.AsyncConnection[tuple[object, ...]], heard: bool
+    ) -> None:
+        cursor = await connection.execute("SELECT last_value FROM gateway_directory_version")
+        row = await cursor.fetchone()
+        version = int(str(row[0])) if row else 0
+        now = time.monotonic()
+        if version != self._version:
+            self._version, self._reload_until = version, now + SETTLE_S
+        if heard or now < self._reload_until or now - self._loaded_at > FULL_EVERY_S:
+            await self._load(connection)
+        self._confirmed_at = time.monotonic()
+
+    async def _load(self, connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
+        async with connection.transaction():
+            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            keys = await (await connection.execute(_KEYS)).fetchall()
+            grants = await (await connection.execute(_GRANTS)).fetchall()
+            routes = await (await connection.execute(_ROUTES)).fetchall()
+        self.now = Snapshot(_keys(keys), _grants(grants), _routes(routes))
+        self._loaded_at = self._confirmed_at = time.monotonic()
+
+
+_KEYS = """
+SELECT k.sha256, k.id, u.id, u.username, u.kind, u.role, u.is_active, k.expires_at,
+       k.revoked_at IS NOT NULL
+FROM access_key k JOIN access_user u ON u.id = k.owner_id
+"""
+_GRANTS = """
+SELECT coalesce(g.user_id, m.user_id), g.deployment_id
+FROM access_grant g LEFT JOIN access_membership m ON m.team_id = g.team_id
+WHERE coalesce(g.user_id, m.user_id) IS NOT NULL
+"""
+_ROUTES = """
+SELECT d.id, d.name, d.state, r.number, m.name, m.digest, d.live_at, n.id, n.name, n.url
+FROM deployments_deployment d
+JOIN deployments_revision r ON r.id = d.current_id
+JOIN deployments_model m ON m.id = r.model_id
+LEFT JOIN deployments_replica p
+       ON p.revision_id = r.id AND p.state = 'ready' AND d.state = 'live'
+LEFT JOIN deployments_node n ON n.id = p.node_id
+WHERE d.state <> 'deleted'
+ORDER BY d.name
+"""
+
+
+def _keys(rows: list[tuple[Any, ...]]) -> dict[bytes, KeyEntry]:
+    found: dict[bytes, KeyEntry] = {}
+    for sha256, key, owner, username, kind, role, active, expires, revoked in rows:
+        found[bytes(sha256)] = KeyEntry(
+            str(key), str(owner), str(username), str(kind), str(role), bool(active),
+            expires if isinstance(expires, datetime) else None, bool(revoked),
+        )  # fmt: skip
+    return found
+
+
+def _grants(rows: list[tuple[object, ...]]) -> dict[str, frozenset[UUID]]:
+    found: dict[str, set[UUID]] = {}
+    for user, deployment in rows:
+        found.setdefault(str(user), set()).add(UUID(str(deployment)))
+    return {user: frozenset(ids) for user, ids in found.items()}
+
+
+def _routes(rows: list[tuple[object, ...]]) -> dict[str, Route]:
+    found: dict[str, Route] = {}
+    for deployment, name, state, number, model, digest, live_at, node, node_name, url in rows:
+        nodes = found[str(name)].nodes if str(name) in found else ()
+        if node is not None:
+            nodes = (*nodes, NodeRef(str(node), str(node_name), str(url).rstrip("/")))
+        found[str(name)] = Route(
+            UUID(str(deployment)), str(name), str(state), int(str(number)), str(model), str(digest),
+            live_at if isinstance(live_at, datetime) else None, nodes,
+        )  # fmt: skip
+    return found

@@ -1,0 +1,326 @@
+"""One request from admission to its end, whoever asks: an application with a key, or a page.
+
+key -> grant -> `admitted` durable -> node -> bytes through -> `completed` durable -> last chunk.
+No event, no answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import orjson
+
+from access.policy import role_allows
+from audit.ledger.actor import Actor
+from audit.ledger.acts import Act
+from audit.ledger.event import Draft, Obj
+from audit.ledger.log import LogUnavailable
+from gateway.directory import NodeRef, Route
+from gateway.runtime import MAX_IN_FLIGHT, Runtime
+from gateway.wire.openai import (
+    DONE,
+    NOT_FINISHED,
+    ApiError,
+    ChatRequest,
+    events,
+    payload,
+    rename,
+)
+
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+UPSTREAM_ERRORS = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
+
+
+@dataclass(slots=True)
+class Call:
+    """One admitted request and what is measured of it. Times in seconds of the monotonic clock."""
+
+    runtime: Runtime
+    actor: Actor
+    route: Route
+    node: NodeRef
+    request: ChatRequest
+    via: str
+    began: float = field(default_factory=time.monotonic)
+    first: float = 0.0
+    bytes_out: int = 0
+    usage: dict[str, Any] = field(default_factory=dict)
+    stop: str = ""
+    settled: bool = False
+
+    def draft(self, act: Act, outcome: str = "success", reason: str = "") -> Draft:
+        objects = (
+            Obj("deployment", str(self.route.deployment_id), self.route.name),
+            Obj("model", self.route.digest, self.route.model),
+            Obj("node", self.node.id, self.node.name),
+        )
+        use = {} if act is Act.INFERENCE_ADMITTED else self._use()
+        permission = Act.DEPLOYMENT_TRY if self.via == "playground" else Act.DEPLOYMENT_USE
+        return Draft(
+            self.actor, act, objects, outcome=outcome, reason=reason, permission=permission.value,
+            ai=self._ai(), use=use,
+        )  # fmt: skip
+
+    def _ai(self) -> dict[str, Any]:
+        return {
+            "deployment": self.route.name,
+            "revision": self.route.revision,
+            "model": self.route.model,
+            "digest": self.route.digest,
+            "node": self.node.name,
+            "op": "chat",
+            "stream": self.request.stream,
+            "via": self.via,
+        }
+
+    def _use(self) -> dict[str, Any]:
+        now = time.monotonic()
+        return {
+            "in_tok": int(self.usage.get("prompt_tokens") or 0),
+            "out_tok": int(self.usage.get("completion_tokens") or 0),
+            "ms_first": int(((self.first or now) - self.began) * 1000),
+            "ms_total": int((now - self.began) * 1000),
+            "bytes_in": self.request.size,
+            "bytes_out": self.bytes_out,
+            "stop": self.stop,
+        }
+
+    async def complete(self) -> None:
+        """Store `completed`; raises LogUnavailable when that takes too long."""
+        self.settled = True
+        future = self.runtime.log.submit(self.draft(Act.INFERENCE_COMPLETED), even_if_failing=True)
+        try:
+            await asyncio.wait_for(asyncio.shield(future), 10)
+        except TimeoutError as error:
+            raise LogUnavailable("the end of the request could not be stored") from error
+
+    def abort(self, outcome: str, reason: str) -> None:
+        """Store `aborted`, in any case and without waiting."""
+        if not self.settled:
+            self.settled = True
+            draft = self.draft(Act.INFERENCE_ABORTED, outcome, reason)
+            self.runtime.log.submit(draft, even_if_failing=True)
+
+
+@dataclass(slots=True)
+class Answer:
+    """What goes to the client: a whole JSON body, or chunks of server-sent events."""
+
+    content_type: str
+    body: bytes = b""
+    chunks: AsyncIterator[bytes] | None = None
+
+
+async def chat(runtime: Runtime, actor: Actor, request: ChatRequest, *, via: str = "key") -> Answer:
+    """Admit and answer. Raises ApiError, whose event is already durable.
+
+    via: "key", "chat" (a page, by grant) or "playground" (a page, by role).
+    """
+    route = await _admissible(runtime, actor, request, via)
+    node = runtime.pick(route)
+    if node is None:
+        raise await refuse(runtime, actor, _not_in_service(route), route=route)
+    call = Call(runtime, actor, route, node, request, via)
+    try:
+        await runtime.log.write(call.draft(Act.INFERENCE_ADMITTED))
+    except LogUnavailable as error:
+        call.abort("error", "the log could not be written")
+        raise unavailable() from error
+    except asyncio.CancelledError:
+        call.abort("aborted", "client_closed")
+        raise
+    return await _ask(call)
+
+
+async def refuse(
+    runtime: Runtime, actor: Actor, error: ApiError, *, route: Route | None = None, model: str = ""
+) -> ApiError:
+    """Store the refusal; returns what to raise: the error, or 503 when it cannot be stored."""
+    if route is not None:
+        objects = [Obj("deployment", str(route.deployment_id), route.name)]
+    else:
+        objects = [Obj("deployment", "", model)] if model else []
+    draft = Draft(
+        actor, Act.INFERENCE_REFUSED, objects, outcome="denied" if error.status != 400 else "failure",
+        reason=error.reason, permission=Act.DEPLOYMENT_USE.value, details={"status": error.status},
+    )  # fmt: skip
+    try:
+        await runtime.log.write(draft)
+    except LogUnavailable:
+        return unavailable()
+    return error
+
+
+def unavailable() -> ApiError:
+    return ApiError(
+        503, "log_unavailable",
+        "The audit log cannot be written, so nothing is answered. Try again shortly.",
+    )  # fmt: skip
+
+
+async def _admissible(runtime: Runtime, actor: Actor, request: ChatRequest, via: str) -> Route:
+    if runtime.stopping or not runtime.directory.fresh or not runtime.log.healthy:
+        raise unavailable()
+    route = runtime.directory.now.routes.get(request.model)
+    if route is None:
+        raise await refuse(
+            runtime, actor, _unknown(request.model, "unknown_model"), model=request.model
+        )
+    if via == "playground":
+        allowed = role_allows(actor.role, Act.DEPLOYMENT_TRY)
+    else:
+        allowed = runtime.directory.may_use(actor.id, route.deployment_id)
+    if not allowed:
+        raise await refuse(runtime, actor, _unknown(request.model, "not_granted"), route=route)
+    if runtime.requests >= MAX_IN_FLIGHT:
+        error = ApiError(503, "overloaded", "Too many requests are under way. Try again shortly.")
+        raise await refuse(runtime, actor, error, route=route)
+    return route
+
+
+def _unknown(model: str, reason: str) -> ApiError:
+    """The same words whether it does not exist or is not granted; the event tells them apart."""
+    return ApiError(
+        404, "model_not_found",
+        f"The deployment `{model}` does not exist or you do not have access to it. "
+        "A security administrator can grant it.",
+        reason=reason, param="model",
+    )  # fmt: skip
+
+
+def _not_in_service(route: Route) -> ApiError:
+    return ApiError(
+        503, "not_in_service",
+        f"The deployment `{route.name}` is not in service now (it is {route.state}). "
+        "A system administrator can start it.",
+    )  # fmt: skip
+
+
+async def _ask(call: Call) -> Answer:
+    call.runtime.in_flight[call.node.id] += 1
+    handed_over = False
+    try:
+        response = await call.runtime.session.post(
+            f"{call.node.url}/v1/chat/completions",
+            data=call.request.for_node(call.route.tag),
+            headers={"Content-Type": "application/json"},
+            allow_redirects=False,
+        )
+        if response.status != 200:
+            raise await _upstream_refused(call, response)
+        if call.request.stream:
+            handed_over = True
+            return Answer("text/event-stream; charset=utf-8", chunks=_stream(call, response))
+        return await _whole(call, response)
+    except ApiError:
+        raise
+    except LogUnavailable as error:
+        raise unavailable() from error
+    except asyncio.CancelledError:
+        call.abort("aborted", "client_closed")
+        raise
+    except UPSTREAM_ERRORS as error:
+        call.abort("error", f"upstream_failed: {type(error).__name__}")
+        raise _upstream_failed(call) from error
+    finally:
+        if not handed_over:
+            call.runtime.in_flight[call.node.id] -= 1
+
+
+async def _whole(call: Call, response: aiohttp.ClientResponse) -> Answer:
+    body = await response.content.read(MAX_ANSWER_BYTES)
+    while not response.content.at_eof():
+        more = await response.content.read(MAX_ANSWER_BYTES)
+        body += more
+        if len(body) > MAX_ANSWER_BYTES:
+            response.close()
+            raise ValueError("the node's answer is too long")
+    call.first = time.monotonic()
+    reply = orjson.loads(body)
+    call.usage = reply.get("usage") or {}
+    call.stop = str((reply.get("choices") or [{}])[0].get("finish_reason") or "")
+    body = rename(body, call.route.tag, call.route.name)
+    call.bytes_out = len(body)
+    await call.complete()
+    return Answer("application/json", body=body)
+
+
+async def _stream(call: Call, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Pass content on as it comes; hold the finish, the usage and [DONE] until all is stored."""
+    held: list[bytes] = []
+    finished = False
+    try:
+        async for raw in events(response.content.iter_any()):
+            if raw.startswith(b"data: [DONE]"):
+                finished = True
+                break
+            event = rename(raw, call.route.tag, call.route.name)
+            if NOT_FINISHED in event and not held:
+                call.first = call.first or time.monotonic()
+                call.bytes_out += len(event)
+                yield event
+            else:
+                held.append(event)
+        if not finished:
+            raise ValueError("the node ended without [DONE]")
+        for event in _final(call, held):
+            yield event
+        await call.complete()
+        yield DONE
+    except LogUnavailable:
+        yield b"data: " + unavailable().body() + b"\n\n"
+    except (asyncio.CancelledError, GeneratorExit):
+        call.abort("aborted", "client_closed")
+        raise
+    except UPSTREAM_ERRORS as error:
+        call.abort("error", f"upstream_failed: {type(error).__name__}")
+        yield b"data: " + _upstream_failed(call).body() + b"\n\n"
+    finally:
+        response.close()
+        call.runtime.in_flight[call.node.id] -= 1
+
+
+def _final(call: Call, held: list[bytes]) -> list[bytes]:
+    """Read usage and finish from the held events; those that the client is to see."""
+    shown = []
+    for event in held:
+        data = payload(event)
+        if "error" in data:
+            raise ValueError(str(data["error"])[:300])
+        choices = data.get("choices") or []
+        if usage := data.get("usage"):
+            call.usage = usage
+        if choices:
+            call.stop = str(choices[0].get("finish_reason") or call.stop)
+        if choices or call.request.wants_usage:
+            shown.append(event)
+    call.bytes_out += sum(map(len, shown))
+    return shown
+
+
+async def _upstream_refused(call: Call, response: aiohttp.ClientResponse) -> ApiError:
+    """The node's own reason, shown; a request that the node calls bad stays a 400."""
+    text = (await response.content.read(4096)).decode("utf-8", "replace")
+    response.close()
+    try:
+        error = orjson.loads(text).get("error")
+        reason = str(error.get("message") if isinstance(error, dict) else error)
+    except (orjson.JSONDecodeError, AttributeError):
+        reason = f"HTTP {response.status}"
+    call.abort("error", f"node: {reason}"[:300])
+    if response.status == 400:
+        return ApiError(400, "invalid_request", reason[:500])
+    return ApiError(502, "node_error", f"The node could not answer: {reason[:500]}")
+
+
+def _upstream_failed(call: Call) -> ApiError:
+    return ApiError(
+        502, "node_unreachable",
+        f"The node of `{call.route.name}` does not answer or broke off. Try again; if it stays, "
+        "a system administrator can look at the node.",
+    )  # fmt: skip

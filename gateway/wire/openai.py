@@ -1,0 +1,128 @@
+"""OpenAI's chat format: what a request must have, the shape of an error, server-sent events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+MAX_EVENT_BYTES = 1024 * 1024
+NOT_FINISHED = b'"finish_reason":null'
+DONE = b"data: [DONE]\n\n"
+
+
+class ApiError(Exception):
+    """An answer in OpenAI's error shape. `reason` is the code in our event, `code` the client's."""
+
+    def __init__(
+        self, status: int, code: str, message: str, *, reason: str = "", param: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+        self.reason = reason or code
+        self.param = param
+
+    def body(self) -> bytes:
+        return orjson.dumps({"error": self.shape()})
+
+    def shape(self) -> dict[str, Any]:
+        kinds = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+        kind = kinds.get(self.status, "invalid_request_error")
+        if self.status >= 500:
+            kind = "server_error"
+        return {"message": self.message, "type": kind, "param": self.param, "code": self.code}
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A request as far as the gateway reads it; everything else goes through untouched."""
+
+    model: str
+    stream: bool
+    wants_usage: bool
+    fields: dict[str, Any]
+    size: int
+
+    def for_node(self, tag: str) -> bytes:
+        """The body for the node: its own tag, and usage asked for, because we must know it."""
+        fields = {**self.fields, "model": tag}
+        if self.stream:
+            given = fields.get("stream_options")
+            options = given if isinstance(given, dict) else {}
+            fields["stream_options"] = {**options, "include_usage": True}
+        return orjson.dumps(fields)
+
+
+def parse_chat(body: bytes) -> ChatRequest:
+    """Read a body strictly. Raises ApiError 400 that names the parameter."""
+    fields = _json_object(body)
+    model = fields.get("model")
+    if not isinstance(model, str) or not model:
+        raise _invalid("you must provide a model parameter: the name of a deployment", "model")
+    messages = fields.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise _invalid("'messages' must be a list with at least one message", "messages")
+    for message in messages:
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            raise _invalid("each message must be an object with a role", "messages")
+    stream = fields.get("stream", False)
+    if stream is not None and not isinstance(stream, bool):
+        raise _invalid("'stream' must be true or false", "stream")
+    options = fields.get("stream_options")
+    wants_usage = isinstance(options, dict) and bool(options.get("include_usage"))
+    return ChatRequest(model[:200], bool(stream), wants_usage, fields, len(body))
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise _invalid(f"the body is not valid JSON in UTF-8: {error}", None) from error
+    if not isinstance(value, dict):
+        raise _invalid("the body must be a JSON object", None)
+    return value
+
+
+def _invalid(message: str, param: str | None) -> ApiError:
+    return ApiError(400, "invalid_request", message, param=param)
+
+
+async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Server-sent events of a byte stream, each with its blank line, whatever the chunks were."""
+    rest = b""
+    async for chunk in chunks:
+        rest += chunk
+        while (end := rest.find(b"\n\n")) >= 0:
+            yield rest[: end + 2]
+            rest = rest[end + 2 :]
+        if len(rest) > MAX_EVENT_BYTES:
+            raise ValueError("an event of the node is too long")
+    if rest.strip():
+        yield rest + b"\n\n"
+
+
+def payload(event: bytes) -> dict[str, Any]:
+    """The JSON of one event, or an empty one."""
+    if not event.startswith(b"data:"):
+        return {}
+    try:
+        value = orjson.loads(event[5:].strip())
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def rename(data: bytes, tag: str, name: str) -> bytes:
+    """Give the deployment its own name in an answer, instead of the node's tag."""
+    return data.replace(f'"model":"{tag}"'.encode(), f'"model":"{name}"'.encode(), 1)
+
+
+def model_list(names: list[tuple[str, int]]) -> bytes:
+    """GET /v1/models: names with the second in which they went live."""
+    data = [
+        {"id": name, "object": "model", "created": created, "owned_by": "fusebox"}
+        for name, created in names
+    ]
+    return orjson.dumps({"object": "list", "data": data})

@@ -1,0 +1,1 @@
+"""Tests on real parts: PostgreSQL, Valkey, Ollama with SmolLM2, Chromium."""

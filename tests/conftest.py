@@ -1,0 +1,119 @@
+"""Fixtures for all: the cast, their clients, nodes with a model, and a whole running console."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from access import actions, policy
+from access.models import User
+from access.roles import Role
+from audit.ledger.actor import Actor, Origin
+from console.embedded import wheels
+from deployments import actions as deploy
+from deployments import ollama, runner
+from deployments.models import Deployment, Model, Node
+from tests.console_process import Console
+
+MODEL = "smollm2:135m"
+ROLES = [r.value for r in Role]
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: object) -> None:
+    """Transactional tests empty tables with TRUNCATE: only that guard is lifted, only here."""
+    with django_db_blocker.unblock(), connection.cursor() as cursor:  # type: ignore[attr-defined]
+        for table in ("event", "personal"):
+            cursor.execute(f"DROP TRIGGER IF EXISTS ledger_{table}_no_truncate ON ledger_{table}")
+
+
+@pytest.fixture
+def people(db: None) -> dict[str, User]:
+    """One person a role, and mallory, a member without a team."""
+    made = {}
+    for name, role in [*((r, r) for r in ROLES), ("mallory", "member")]:
+        made[name], _password = actions.create_user(
+            actor=Actor.system("tests"), username=name, display_name=name.title(), role=role
+        )
+        User.objects.filter(pk=made[name].pk).update(must_change_password=False)
+    return made
+
+
+@pytest.fixture
+def actor_of(people: dict[str, User]) -> Callable[[str], Actor]:
+    """The Actor of one of the cast, as a page makes it."""
+    origin = Origin(ip="127.0.0.1", request_id="test-request", method="POST", route="/test/")
+    return lambda name: policy.actor_for(people[name], origin=origin)
+
+
+@pytest.fixture
+def client_of(people: dict[str, User]) -> Callable[[str], Client]:
+    """A browser in which one of the cast is signed in."""
+
+    def make(name: str) -> Client:
+        client = Client()
+        client.force_login(people[name], backend="access.backends.PersonBackend")
+        return client
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def model_node_url(ollama_url: str) -> str:
+    """A real node that stores SmolLM2-135M."""
+    path = wheels.model_file()
+    assert path is not None, "the model's package is not installed"
+    api = ollama.Node(ollama_url)
+    if api.digest_of(MODEL) is None:
+        digest = api.upload(path, lambda _done, _total: None)
+        list(api.create_from_file(MODEL, path.name, digest))
+    return ollama_url
+
+
+@pytest.fixture
+def node(actor_of: Callable[[str], Actor], model_node_url: str) -> Node:
+    """The real node, registered."""
+    return deploy.register_node(actor=actor_of("system"), name="node-1", url=model_node_url)
+
+
+@pytest.fixture
+def model(node: Node) -> Model:
+    return Model.objects.get(stored__node=node, stored__tag=MODEL)
+
+
+@pytest.fixture
+def deployment(actor_of: Callable[[str], Actor], node: Node, model: Model) -> Iterator[Deployment]:
+    """A live deployment on the real node; its tag is removed afterwards."""
+    made = deploy.create_deployment(
+        actor=actor_of("system"), name="helpdesk", model=model, node=node
+    )
+    run_all()
+    made.refresh_from_db()
+    assert made.state == "live", made.problem
+    yield made
+    ollama.Node(node.url).delete("fusebox/helpdesk:r1")
+
+
+def run_all() -> None:
+    """Do what the worker would: every waiting operation, here and now."""
+    for operation in made_operations():
+        runner.run(str(operation))
+
+
+def made_operations() -> list[object]:
+    from deployments.models import Operation
+
+    return list(Operation.objects.filter(state="queued").values_list("pk", flat=True))
+
+
+@pytest.fixture(scope="session")
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    """The whole product, as `make up` runs it, in an empty data folder on a free port."""
+    running = Console(Path(tmp_path_factory.mktemp("console")) / "var")
+    running.start()
+    yield running
+    running.stop()
