@@ -1,5 +1,55 @@
-"""Stub until the navigation is here."""
+"""The menu: what each role can open, from the same table as the verbs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from access.models import User
+from access.policy import role_allows
+from access.roles import Role
+from audit.ledger.acts import Act
 
 
-def navigation(request: object) -> dict[str, object]:
-    return {}
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of the menu."""
+
+    title: str | Promise
+    icon: str
+    url: str
+    current: bool
+
+
+MENU: tuple[tuple[str, str | Promise, str, Act], ...] = (
+    ("node-list", _("Nodes"), "server", Act.NODE_VIEW),
+    ("model-list", _("Models"), "box", Act.MODEL_VIEW),
+    ("deployment-list", _("Deployments"), "rocket", Act.DEPLOYMENT_VIEW),
+    ("operation-list", _("Operations"), "activity", Act.OPERATION_VIEW),
+    ("user-list", _("People"), "users", Act.USER_VIEW),
+    ("team-list", _("Teams"), "users-group", Act.TEAM_VIEW),
+    ("key-list", _("Keys"), "key", Act.KEY_VIEW),
+    ("event-list", _("Events"), "history", Act.AUDIT_SEARCH),
+    ("chat-list", _("Chat"), "message-circle", Act.DEPLOYMENT_USE),
+)
+WITH_OVERVIEW = (Role.SYSTEM, Role.SECURITY)
+
+
+def navigation(request: HttpRequest) -> dict[str, Any]:
+    """`menu` for the signed-in reader; empty for nobody and on pages shown before sign-in."""
+    user = getattr(request, "user", None)
+    if not isinstance(user, User):
+        return {"menu": []}
+    items = []
+    if user.role in WITH_OVERVIEW:
+        items.append(Item(_("Overview"), "home", reverse("home"), request.path == reverse("home")))
+    for name, title, icon, act in MENU:
+        if role_allows(user.role, act):
+            url = reverse(name)
+            items.append(Item(title, icon, url, request.path.startswith(url)))
+    return {"menu": items}

@@ -30,7 +30,8 @@ class PullForm(forms.Form):
         label=_("Model"),
         max_length=200,
         help_text=_(
-            "As the node's registry knows it, for example qwen3:4b or registry.example/library/qwen3:4b"
+            "As the node's registry knows it, for example qwen3:4b or "
+            "registry.example/library/qwen3:4b"
         ),
     )
 
@@ -49,7 +50,11 @@ class DeploymentForm(forms.Form):
         required=False,
         help_text=_("Shown to those who may use it."),
     )
-    model = forms.ModelChoiceField(label=_("Model"), queryset=Model.objects.all())
+    model = forms.ModelChoiceField(
+        label=_("Model"),
+        queryset=Model.objects.filter(stored__isnull=False).distinct(),
+        widget=forms.Select(attrs={"data-stored-on": ""}),
+    )
     node = forms.ModelChoiceField(label=_("Node"), queryset=Node.objects.all())
     system_prompt = forms.CharField(
         label=_("System prompt"),

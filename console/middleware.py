@@ -1,4 +1,4 @@
-"""What happens around every page: who asks and from where, and denials written after the rollback."""
+"""What happens around every page: who asks, from where, and denials after the rollback."""
 
 from __future__ import annotations
 

@@ -165,12 +165,13 @@ TIME_ZONE = env.str("FUSEBOX_TIME_ZONE", "UTC")
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = Path(env.str("FUSEBOX_STATIC_ROOT", str(DATA_DIR / "static")))
-WHITENOISE_USE_FINDERS = not STATIC_ROOT.is_dir()
+COLLECTED = (STATIC_ROOT / "staticfiles.json").is_file()
+WHITENOISE_USE_FINDERS = not COLLECTED
 WHITENOISE_MAX_AGE = 0 if DEBUG else 3600
 STORAGES = {
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
-        if (STATIC_ROOT / "staticfiles.json").is_file()
+        if COLLECTED
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     }
 }

@@ -59,7 +59,8 @@ def check_host(host: str, port: int) -> None:
         if any(address in net for net in NEVER if net.version == address.version):
             raise Invalid(
                 _(
-                    "%(address)s belongs to a cloud's metadata service or the local link; no node may be there."
+                    "%(address)s belongs to a cloud's metadata service or the local link; no "
+                    "node may be there."
                 )
                 % {"address": address},
                 field="url",

@@ -32,7 +32,7 @@ class Report:
 
 
 def ask(url: str) -> Report:
-    """Ask a node for its version, what it stores and what is loaded. Never raises for a bad node."""
+    """Ask a node for its version, what it stores and has loaded. Never raises for a bad node."""
     try:
         checked_url(url)
         node = ollama.Node(url)

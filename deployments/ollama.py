@@ -70,7 +70,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A step of a pull or create: status text, bytes done and total (0 where the node says none)."""
+    """A step of a pull or create: status text, bytes done and total (0: the node says none)."""
 
     status: str
     done: int = 0

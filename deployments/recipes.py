@@ -48,7 +48,8 @@ def valid_name(name: str) -> str:
     if not NAME.match(name):
         raise Invalid(
             _(
-                "A deployment name has 1 to 63 small letters, digits, dots and hyphens, and begins and ends with a letter or digit."
+                "A deployment name has 1 to 63 small letters, digits, dots and hyphens, and "
+                "begins and ends with a letter or digit."
             ),
             field="name",
         )

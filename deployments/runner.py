@@ -30,7 +30,7 @@ MAX_ATTEMPTS = 10
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a kind of operation does, what it undoes, and whether it waits for a node that is away."""
+    """What a kind of operation does and undoes, and whether it waits for a node that is away."""
 
     do: Callable[[Lease], None]
     failed: Callable[[Lease, str], None] = lambda _lease, _reason: None

@@ -155,7 +155,12 @@ async def _models(exchange: Exchange, name: str) -> None:
         return
     found = [r for r in routes if r[0] == name]
     if not found:
-        raise ApiError(404, "model_not_found", f"The deployment `{name[:200]}` does not exist or you do not have access to it.", param="model")  # fmt: skip
+        raise ApiError(
+            404,
+            "model_not_found",
+            f"The deployment `{name[:200]}` does not exist or you do not have access to it.",
+            param="model",
+        )
     await exchange.reply(200, model_list(found)[len(b'{"object":"list","data":[') : -2])
 
 
@@ -203,7 +208,9 @@ async def _body(exchange: Exchange) -> bytes:
             while True:
                 message = await exchange.receive()
                 if message["type"] == "http.disconnect":
-                    raise ApiError(400, "invalid_request", "the request was cut off", reason="client_closed")  # fmt: skip
+                    raise ApiError(
+                        400, "invalid_request", "the request was cut off", reason="client_closed"
+                    )
                 part = message.get("body", b"")
                 size += len(part)
                 if size > limit:

@@ -62,7 +62,7 @@ class NodeRef:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A deployment as requests see it. `nodes` are those with a ready replica; none: not in service."""
+    """A deployment as requests see it. `nodes` have a ready replica; none: not in service."""
 
     deployment_id: UUID
     name: str

@@ -146,9 +146,14 @@ async def refuse(
     else:
         objects = [Obj("deployment", "", model)] if model else []
     draft = Draft(
-        actor, Act.INFERENCE_REFUSED, objects, outcome="denied" if error.status != 400 else "failure",
-        reason=error.reason, permission=Act.DEPLOYMENT_USE.value, details={"status": error.status},
-    )  # fmt: skip
+        actor,
+        Act.INFERENCE_REFUSED,
+        objects,
+        outcome="denied" if error.status != 400 else "failure",
+        reason=error.reason,
+        permission=Act.DEPLOYMENT_USE.value,
+        details={"status": error.status},
+    )
     try:
         await runtime.log.write(draft)
     except LogUnavailable:

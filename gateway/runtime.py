@@ -1,4 +1,4 @@
-"""What one process of the gateway holds: the directory, the log's writer, the connections to nodes."""
+"""What one process of the gateway holds: directory, log writer, connections to the nodes."""
 
 from __future__ import annotations
 

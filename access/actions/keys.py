@@ -36,7 +36,8 @@ def create_service_account(*, actor: Actor, username: str, display_name: str = "
     if not USERNAME.match(username):
         raise Invalid(
             _(
-                "A user name has 2 to 64 letters, digits and . _ @ - and starts with a letter or digit."
+                "A user name has 2 to 64 letters, digits and . _ @ - and starts with a "
+                "letter or digit."
             ),
             field="username",
         )

@@ -154,7 +154,8 @@ def _valid_username(username: str) -> str:
     if not USERNAME.match(username):
         raise Invalid(
             _(
-                "A user name has 2 to 64 letters, digits and . _ @ - and starts with a letter or digit."
+                "A user name has 2 to 64 letters, digits and . _ @ - and starts with a "
+                "letter or digit."
             ),
             field="username",
         )

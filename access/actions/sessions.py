@@ -1,4 +1,4 @@
-"""Verbs of sign-in and sign-out. Checking the password is access.backends; these say it happened."""
+"""Verbs of sign-in and sign-out: access.backends checks the password, these say it happened."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ class Act(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the registry knows of an act: its sentence for people, its weight, whether it is logged."""
+    """What the registry knows of an act: its sentence for people, its weight, if it is logged."""
 
     sentence: str | Promise
     severity: int = 1

@@ -20,7 +20,7 @@ MAX_TEXT = 1024
 
 
 class NotCanonical(ValueError):
-    """The value has no canonical form here: a float, an integer beyond 2^53, a key that is no text."""
+    """The value has no canonical form here: a float, an integer beyond 2^53, a key not text."""
 
 
 def clean_text(text: str, limit: int = MAX_TEXT) -> str:
@@ -68,5 +68,5 @@ def leaf_hash(leaf: bytes) -> bytes:
 
 
 def commitment(key: bytes, field: str, value: str) -> str:
-    """HMAC-SHA256(key, field || 0x00 || value) in hex: proves a personal value while `key` lives."""
+    """HMAC-SHA256(key, field || 0x00 || value) in hex: proves a personal value while key lives."""
     return hmac.new(key, field.encode() + b"\x00" + value.encode(), hashlib.sha256).hexdigest()

@@ -24,7 +24,7 @@ MAX_ITEMS = 20
 
 @dataclass(frozen=True, slots=True)
 class Obj:
-    """What was acted upon. The label of a `personal` object (a person's name) is committed to only."""
+    """What was acted upon. Of a `personal` object's label (a name) only a commitment is kept."""
 
     type: str
     id: str
@@ -104,7 +104,7 @@ def build(
     wseq: int | None = None,
     now: datetime | None = None,
 ) -> Event:
-    """The event of `draft`. `wseq` numbers events of their own transaction only (audit.md 4.1.1).
+    """The event of `draft`. `wseq` numbers events of their own transaction only.
 
     Raises canonical.NotCanonical for values that have no place in an event.
     """
@@ -113,30 +113,15 @@ def build(
     event_id = uuid7()
     moment = now or datetime.now(UTC)
     red = _Commitments()
-    objects = [_object(obj, i, red) for i, obj in enumerate(draft.objects[:MAX_ITEMS])]
     envelope: dict[str, Any] = {
         "v": SCHEMA_VERSION,
         "log": log,
         "id": str(event_id),
         "t": moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "cat": draft.act.category,
-        "act": draft.act.value,
-        "outcome": draft.outcome,
-        "sev": draft.act.severity,
-        "actor": _actor(draft.actor, red),
-        "authz": {"permission": draft.permission or draft.act.value, "rule": draft.rule},
-        "obj": objects,
-        "req": _request(draft.actor),
+        **_content(draft, red),
     }
     if writer is not None:
         envelope |= {"writer": writer.name, "boot": str(writer.boot), "wseq": wseq}
-    if draft.reason:
-        envelope["reason"] = clean_text(draft.reason)
-    if draft.changes:
-        envelope["chg"] = [_change(c, red) for c in draft.changes[:MAX_ITEMS]]
-    for name in ("ai", "use", "details"):
-        if value := getattr(draft, name):
-            envelope[name] = {k: _plain(v) for k, v in value.items()}
     red.add("src.ip", draft.actor.origin.ip)
     red.add("src.ua", draft.actor.origin.user_agent[:512])
     if red.hashes:
@@ -149,6 +134,28 @@ def build(
         columns=_columns(draft, envelope, moment, writer, wseq),
         personal={"key": red.key, "ip": red.values.get("src.ip", ""), "values": red.values},
     )
+
+
+def _content(draft: Draft, red: _Commitments) -> dict[str, Any]:
+    """What happened; personal values go to `red`."""
+    content: dict[str, Any] = {
+        "cat": draft.act.category,
+        "act": draft.act.value,
+        "outcome": draft.outcome,
+        "sev": draft.act.severity,
+        "actor": _actor(draft.actor, red),
+        "authz": {"permission": draft.permission or draft.act.value, "rule": draft.rule},
+        "obj": [_object(obj, i, red) for i, obj in enumerate(draft.objects[:MAX_ITEMS])],
+        "req": _request(draft.actor),
+    }
+    if draft.reason:
+        content["reason"] = clean_text(draft.reason)
+    if draft.changes:
+        content["chg"] = [_change(c, red) for c in draft.changes[:MAX_ITEMS]]
+    for name in ("ai", "use", "details"):
+        if value := getattr(draft, name):
+            content[name] = {k: _plain(v) for k, v in value.items()}
+    return content
 
 
 def _object(obj: Obj, index: int, red: _Commitments) -> dict[str, str]:

@@ -74,7 +74,7 @@ class GroupCommit:
         self._task = asyncio.create_task(self._run(), name="group-commit")
 
     async def stop(self, timeout_s: float = 5.0) -> None:
-        """Store what is queued, then close. Events that cannot be stored in time are logged as lost."""
+        """Store what is queued, then close. Events not stored in time are logged as lost."""
         self._stopping = True
         self._wake.set()
         if self._task:

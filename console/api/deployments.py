@@ -24,14 +24,37 @@ from deployments.models import Deployment, Model, Node, Operation, Revision
 class NodeSerializer(serializers.ModelSerializer[Node]):
     class Meta:
         model = Node
-        fields: ClassVar = ["id", "name", "url", "status", "problem", "version", "loaded", "memory_bytes", "checked_at", "seen_at", "created_at"]  # fmt: skip
+        fields: ClassVar = [
+            "id",
+            "name",
+            "url",
+            "status",
+            "problem",
+            "version",
+            "loaded",
+            "memory_bytes",
+            "checked_at",
+            "seen_at",
+            "created_at",
+        ]
         read_only_fields: ClassVar = [f for f in fields if f not in ("name", "url")]
 
 
 class ModelSerializer(serializers.ModelSerializer[Model]):
     class Meta:
         model = Model
-        fields: ClassVar = ["id", "digest", "name", "family", "parameter_size", "quantization", "size_bytes", "context_length", "capabilities", "created_at"]  # fmt: skip
+        fields: ClassVar = [
+            "id",
+            "digest",
+            "name",
+            "family",
+            "parameter_size",
+            "quantization",
+            "size_bytes",
+            "context_length",
+            "capabilities",
+            "created_at",
+        ]
 
 
 class RevisionSerializer(serializers.ModelSerializer[Revision]):
@@ -47,7 +70,16 @@ class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
 
     class Meta:
         model = Deployment
-        fields: ClassVar = ["id", "name", "description", "state", "problem", "current", "created_at", "live_at"]  # fmt: skip
+        fields: ClassVar = [
+            "id",
+            "name",
+            "description",
+            "state",
+            "problem",
+            "current",
+            "created_at",
+            "live_at",
+        ]
 
 
 class NewDeploymentSerializer(serializers.Serializer[Any]):
@@ -73,7 +105,24 @@ class PullSerializer(serializers.Serializer[Any]):
 class OperationSerializer(serializers.ModelSerializer[Operation]):
     class Meta:
         model = Operation
-        fields: ClassVar = ["id", "kind", "state", "subject", "deployment", "node", "step", "done", "total", "log", "problem", "attempt", "requester", "created_at", "started_at", "finished_at"]  # fmt: skip
+        fields: ClassVar = [
+            "id",
+            "kind",
+            "state",
+            "subject",
+            "deployment",
+            "node",
+            "step",
+            "done",
+            "total",
+            "log",
+            "problem",
+            "attempt",
+            "requester",
+            "created_at",
+            "started_at",
+            "finished_at",
+        ]
 
 
 class ActsViewSet(viewsets.ReadOnlyModelViewSet[Any]):
@@ -147,16 +196,22 @@ class DeploymentViewSet(ActsViewSet):
     @extend_schema(request=None, responses={202: OperationSerializer})
     @action(detail=True, methods=["post"])
     def start(self, request: Request, pk: str) -> Response:
-        return _accepted(actions.start(actor=self.actor, deployment=self._get(Act.DEPLOYMENT_START, pk)))  # fmt: skip
+        return _accepted(
+            actions.start(actor=self.actor, deployment=self._get(Act.DEPLOYMENT_START, pk))
+        )
 
     @extend_schema(request=None, responses={202: OperationSerializer})
     @action(detail=True, methods=["post"])
     def stop(self, request: Request, pk: str) -> Response:
-        return _accepted(actions.stop(actor=self.actor, deployment=self._get(Act.DEPLOYMENT_STOP, pk)))  # fmt: skip
+        return _accepted(
+            actions.stop(actor=self.actor, deployment=self._get(Act.DEPLOYMENT_STOP, pk))
+        )
 
     @extend_schema(responses={202: OperationSerializer})
     def destroy(self, request: Request, pk: str) -> Response:
-        return _accepted(actions.delete(actor=self.actor, deployment=self._get(Act.DEPLOYMENT_DELETE, pk)))  # fmt: skip
+        return _accepted(
+            actions.delete(actor=self.actor, deployment=self._get(Act.DEPLOYMENT_DELETE, pk))
+        )
 
     def _get(self, act: Act, pk: str) -> Deployment:
         return policy.get_for(self.actor, act, Deployment.objects.present(), pk)

@@ -1,4 +1,4 @@
-"""What `manage.py` needs of the embedded default: its environment, and PostgreSQL for the duration."""
+"""What `manage.py` needs of the embedded default: its environment, and PostgreSQL for a while."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ def engines_for(arguments: list[str]) -> Iterator[None]:
         installation.create()
     except OSError as error:
         sys.exit(
-            f"The data folder {installation.data} cannot be written: {error.strerror}. Set FUSEBOX_DATA."
+            f"The data folder {installation.data} cannot be written: {error.strerror}. Set "
+            "FUSEBOX_DATA."
         )
     for name, value in installation.environment().items():
         os.environ.setdefault(name, value)

@@ -1,4 +1,4 @@
-"""The first accounts, the first node and the first deployment, through the same verbs as people use.
+"""The first accounts, the first node and the first deployment, by the verbs that people use.
 
 Runs beside the console on every start; it does what is still to be done and nothing twice.
 first-run.json is written last, so that it exists only when everything in it works.
@@ -35,7 +35,9 @@ from deployments.models import (
 )
 
 ACTOR = Actor.system("make up")
-DEPLOYMENT, NODE, MODEL, TEAM, SERVICE = "assistant", "this-machine", "smollm2:135m", "Everyone", "first-application"  # fmt: skip
+DEPLOYMENT, NODE, TEAM, SERVICE = "assistant", "this-machine", "Everyone", "first-application"
+MODEL = "smollm2:135m"
+QUESTION = "What is the capital of France?"
 PEOPLE = {
     Role.SYSTEM: "System administrator",
     Role.SECURITY: "Security administrator",
@@ -134,7 +136,8 @@ def _import(node: Node) -> StoredModel:
     path = wheels.model_file()
     if path is None:
         raise Unfinished(
-            "No model came with this installation. Sign in as the system administrator, pull a model "
+            "No model came with this installation. Sign in as the system administrator, pull "
+            "a model "
             "on the page Models and make a deployment of it."
         )
     _say("bringing the model SmolLM2-135M to the node")
@@ -200,7 +203,7 @@ A key for the deployment "{DEPLOYMENT}", and a first question:
 
   curl {url}/v1/chat/completions \\
     -H "Authorization: Bearer {key}" -H "Content-Type: application/json" \\
-    -d '{{"model": "{DEPLOYMENT}", "messages": [{{"role": "user", "content": "What is the capital of France?"}}]}}'
+    -d '{{"model": "{DEPLOYMENT}", "messages": [{{"role": "user", "content": "{QUESTION}"}}]}}'
 
 Ctrl-C stops everything; `make up` takes it up again.
 """,

@@ -33,7 +33,15 @@ class Installation:
     def create(self) -> None:
         """Make the folders. OSError when the place cannot be written."""
         self.data.mkdir(parents=True, exist_ok=True)
-        for folder in (self.logs, self.valkey, self.ollama, self._secrets, self.sockets):
+        places = (
+            self.logs,
+            self.valkey,
+            self.ollama,
+            self._secrets,
+            self.sockets,
+            self.data / "static",
+        )
+        for folder in places:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         probe = self.data / ".writable"
         probe.write_bytes(b"")
@@ -41,7 +49,7 @@ class Installation:
 
     @property
     def sockets(self) -> Path:
-        """Where the engines' sockets are: in the data folder, or in a short place for a long path."""
+        """Where the engines' sockets are: in the data folder, or elsewhere if its path is long."""
         inside = self.data / "sockets"
         if len(str(inside)) <= MAX_SOCKET_FOLDER:
             return inside

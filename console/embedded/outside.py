@@ -1,4 +1,4 @@
-"""A PostgreSQL of one's own under `make up`: DATABASE_URL names it, the roles are prepared in it."""
+"""A PostgreSQL of one's own under `make up`: DATABASE_URL names it, its roles are prepared."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def prepare_database(installation: Installation, given: Mapping[str, str]) -> di
         database.prepare_roles(url, passwords, database=name)
     except psycopg.errors.InsufficientPrivilege as error:
         raise NotPrepared(
-            "The user in DATABASE_URL may not create roles. Give one that may, or prepare the roles "
-            "with `manage.py prepare_database` and set DATABASE_URL and DATABASE_OWNER_URL."
+            "The user in DATABASE_URL may not create roles. Give one that may, or prepare the "
+            "roles with `manage.py prepare_database` and set DATABASE_URL and DATABASE_OWNER_URL."
         ) from error
     except psycopg.OperationalError as error:
         raise NotPrepared(f"DATABASE_URL cannot be reached: {error}") from error

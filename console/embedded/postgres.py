@@ -57,7 +57,8 @@ class Postgres:
             spawn.run(
                 [
                     self.bin / "initdb", "-D", part, "-U", ADMIN, "--auth=scram-sha-256",
-                    f"--pwfile={password.name}", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions",
+                    f"--pwfile={password.name}", "--encoding=UTF8",
+                    "--locale=C.UTF-8", "--no-instructions",
                 ],
                 env=self.env,
                 unprivileged=True,

@@ -53,8 +53,10 @@ def main() -> int:
             say(f"\n{error}")
             return 1
         except subprocess.SubprocessError as error:
-            say(f"\nA program could not be started: {error}. As root this needs user namespaces; "
-                "run as an ordinary user, or set DATABASE_URL to a PostgreSQL of your own.")  # fmt: skip
+            say(
+                f"\nA program could not be started: {error}. As root this needs user namespaces; "
+                "run as an ordinary user, or set DATABASE_URL to a PostgreSQL of your own."
+            )
             return 1
 
 
@@ -210,7 +212,8 @@ def _free(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise Refused(
-                f"Port {port} on {host} cannot be used ({error.strerror}). Set FUSEBOX_PORT to another, "
+                f"Port {port} on {host} cannot be used ({error.strerror}). Set FUSEBOX_PORT "
+                "to another, "
                 f"for example: FUSEBOX_PORT={port + 1} make up"
             ) from error
 

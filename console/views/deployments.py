@@ -21,7 +21,7 @@ from console.htmx import redirect, render_page
 from console.requests import PageRequest, act, submit
 from console.views.operations import progress
 from deployments import actions
-from deployments.models import Deployment, Node, Replica, StoredModel
+from deployments.models import Deployment, Replica, StoredModel
 
 
 def deployment_list(request: PageRequest) -> HttpResponse:
@@ -69,10 +69,14 @@ def deployment_create(request: PageRequest) -> HttpResponse:
         if deployment:
             messages.success(request, _("%(name)s is being switched on.") % {"name": deployment})
             return redirect(request, reverse("deployment-detail", args=[deployment.pk]))
+    stored = StoredModel.objects.select_related("node", "model")
+    places: dict[str, list[str]] = {}
+    for copy in stored:
+        places.setdefault(str(copy.model_id), []).append(str(copy.node_id))
     context = {
         "form": form,
-        "nodes": Node.objects.all(),
-        "stored": StoredModel.objects.select_related("node", "model"),
+        "stored": stored,
+        "places": places,
     }
     return render(request, "deployments/form.html", context, status=422 if form.errors else 200)
 

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST
 
 from access import actions
 from access.errors import Denied
-from access.models import Key, User
+from access.models import Key
 from access.policy import actor_for
 from audit.ledger import log
 from audit.ledger.actor import Actor
@@ -47,7 +47,12 @@ class SignIn(LoginView):
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         request = cast(PageRequest, self.request)
         name = str(form.data.get("username", ""))[:64]
-        log.record_alone(_named(request, name), Act.AUTH_LOGIN, outcome="failure", reason="wrong user name or password")  # fmt: skip
+        log.record_alone(
+            _named(request, name),
+            Act.AUTH_LOGIN,
+            outcome="failure",
+            reason="wrong user name or password",
+        )
         response = super().form_invalid(form)
         response.status_code = 422
         return response

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
@@ -53,14 +54,7 @@ def create_deployment(
                 % {"model": model, "node": node},
                 field="model",
             )
-        deployment = Deployment(
-            name=name, description=description.strip()[:300], created_by_id=creator
-        )
-        try:
-            with transaction.atomic():
-                deployment.save(force_insert=True)
-        except IntegrityError as error:
-            raise Invalid(_("There is a deployment of this name."), field="name") from error
+        deployment = _new(name=name, description=description.strip()[:300], created_by_id=creator)
         revision = Revision.objects.create(
             deployment=deployment,
             number=1,
@@ -86,6 +80,17 @@ def create_deployment(
             ],
         )
         _hand_off(actor, OperationKind.DEPLOY, deployment, node)
+    return deployment
+
+
+def _new(**fields: Any) -> Deployment:
+    """The row of a new deployment; its name is unique by a constraint."""
+    deployment = Deployment(**fields)
+    try:
+        with transaction.atomic():
+            deployment.save(force_insert=True)
+    except IntegrityError as error:
+        raise Invalid(_("There is a deployment of this name."), field="name") from error
     return deployment
 
 

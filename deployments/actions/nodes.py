@@ -102,7 +102,8 @@ def _answer(url: str) -> fleet.Report:
     if report.status != NodeStatus.ONLINE:
         raise Invalid(
             _(
-                "No Ollama answers at %(url)s: %(reason)s Check the address and that Ollama runs there."
+                "No Ollama answers at %(url)s: %(reason)s Check the address and that Ollama "
+                "runs there."
             )
             % {"url": url, "reason": report.problem},
             field="url",

@@ -1,0 +1,59 @@
+// Small conveniences of every page: theme, menu on phones, copying, confirming that htmx failed.
+const status = document.getElementById("status");
+
+document.addEventListener("click", (event) => {
+  const target = event.target.closest("[data-theme-switch], #menu-button, [data-copy]");
+  if (!target) return;
+  if (target.hasAttribute("data-theme-switch")) switchTheme();
+  else if (target.id === "menu-button") toggleMenu(target);
+  else copy(target);
+});
+
+function switchTheme() {
+  const root = document.documentElement;
+  const next = root.dataset.bsTheme === "dark" ? "light" : "dark";
+  root.dataset.bsTheme = next;
+  localStorage.setItem("fusebox-theme", next);
+}
+
+function toggleMenu(button) {
+  const open = button.getAttribute("aria-expanded") !== "true";
+  button.setAttribute("aria-expanded", String(open));
+  document.getElementById("side").classList.toggle("open", open);
+}
+
+async function copy(button) {
+  const source = document.getElementById(button.dataset.copy);
+  const text = "value" in source ? source.value : source.textContent;
+  try {
+    await navigator.clipboard.writeText(text.trim());
+  } catch {
+    // Without the permission (plain http): select it, so that one key copies it.
+    const range = document.createRange();
+    range.selectNodeContents(source);
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+    document.execCommand("copy");
+  }
+  status.textContent = status.dataset.copied;
+  button.classList.add("copied");
+  setTimeout(() => button.classList.remove("copied"), 1500);
+}
+
+document.body.addEventListener("htmx:sendError", () => {
+  status.textContent = status.dataset.failed;
+});
+
+// A model is offered only on nodes that store it: the list of nodes follows the model.
+const model = document.querySelector("[data-stored-on]");
+if (model) {
+  const places = JSON.parse(document.getElementById("stored-on").textContent);
+  const node = document.getElementById("id_node");
+  const follow = () => {
+    const on = places[model.value] || [];
+    for (const option of node.options) option.disabled = option.value !== "" && model.value !== "" && !on.includes(option.value);
+    if (node.selectedOptions[0]?.disabled || (node.value === "" && on.length === 1)) node.value = on[0] ?? "";
+  };
+  model.addEventListener("change", follow);
+  follow();
+}

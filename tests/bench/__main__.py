@@ -1,0 +1,29 @@
+"""`python -m tests.bench gateway|audit`: one line a figure, comparisons interleaved in one run."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
+django.setup()
+
+from tests.bench import audit, gateway  # noqa: E402  needs Django set up
+
+SUITES = {"gateway": gateway.main, "audit": audit.main}
+
+
+def main() -> int:
+    names = sys.argv[1:] or list(SUITES)
+    if unknown := set(names) - set(SUITES):
+        print(f"There is no bench {', '.join(unknown)}. Choose from: {', '.join(SUITES)}.")
+        return 2
+    for name in names:
+        SUITES[name]()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

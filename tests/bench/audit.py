@@ -1,0 +1,112 @@
+"""Durable events a second: group commit, one INSERT a transaction, and a row-locked chain, in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+
+import psycopg
+
+from audit.ledger.actor import Actor, ActorKind, Origin
+from audit.ledger.acts import Act
+from audit.ledger.event import Draft, Obj
+from audit.ledger.group_commit import GroupCommit
+from console.embedded.commands import migrate
+from tests.engines import Engines
+
+WAITERS = 64
+ROUNDS = 3
+SECONDS = 3.0
+DRAFT = Draft(
+    Actor(ActorKind.SERVICE, "0" * 36, "bench", "member", "1" * 36, Origin("127.0.0.1", "bench", "r" * 36, "POST", "/v1/chat/completions")),
+    Act.INFERENCE_COMPLETED,
+    (Obj("deployment", "2" * 36, "bench"), Obj("model", "3" * 64, "smollm2:135m")),
+    ai={"deployment": "bench", "model": "smollm2:135m", "op": "chat", "stream": True},
+    use={"in_tok": 16, "out_tok": 32, "ms_first": 20, "ms_total": 300},
+)  # fmt: skip
+LEAF = os.urandom(700)
+
+
+def main() -> None:
+    engines = Engines()
+    try:
+        engines.start()
+        environment = {**os.environ, **engines.installation.environment()}
+        migrate(environment)
+        asyncio.run(_measure(environment["DATABASE_URL"], environment["DATABASE_OWNER_URL"]))
+    finally:
+        engines.stop()
+
+
+async def _measure(web: str, owner: str) -> None:
+    with psycopg.connect(owner, autocommit=True) as connection:
+        connection.execute("CREATE TABLE bench_plain (id bigserial PRIMARY KEY, leaf bytea)")
+        connection.execute("CREATE TABLE bench_head (one int PRIMARY KEY, hash bytea)")
+        connection.execute("INSERT INTO bench_head VALUES (1, '')")
+    log = GroupCommit(web, log="bench/audit/1", bound=10_000)
+    await log.start()
+    sides: dict[str, Callable[[psycopg.AsyncConnection[tuple[object, ...]]], Awaitable[None]]] = {
+        "group commit": lambda _connection: log.write(DRAFT),
+        "one INSERT a transaction": _insert,
+        "row-locked chain": _chained,
+    }
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    waits: dict[str, list[float]] = {name: [] for name in sides}
+    for _round in range(ROUNDS):
+        for name, write in sides.items():
+            rate, seen = await _run(web if name == "group commit" else owner, write)
+            rates[name].append(rate)
+            waits[name] += seen
+    await log.stop()
+    best = statistics.median(rates["group commit"])
+    for name, seen in rates.items():
+        print(f"audit, {name}, {WAITERS} waiters: {statistics.median(seen):.0f} events/s")
+        print(
+            f"audit, {name}, wait p99: {statistics.quantiles(waits[name], n=100)[98] * 1000:.1f} ms"
+        )
+    for name in ("one INSERT a transaction", "row-locked chain"):
+        other = statistics.median(rates[name])
+        print(f"group commit vs {name}: {best:.0f} / {other:.0f} events/s = {best / other:.1f}x")
+
+
+async def _run(
+    url: str, write: Callable[[psycopg.AsyncConnection[tuple[object, ...]]], Awaitable[None]]
+) -> tuple[float, list[float]]:
+    """Events a second and every wait, with WAITERS writers at once."""
+    waits: list[float] = []
+    connections = [
+        await psycopg.AsyncConnection.connect(url, autocommit=True) for _ in range(WAITERS)
+    ]
+    end = time.perf_counter() + SECONDS
+
+    async def writer(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
+        while time.perf_counter() < end:
+            began = time.perf_counter()
+            await write(connection)
+            waits.append(time.perf_counter() - began)
+
+    began = time.perf_counter()
+    await asyncio.gather(*(writer(c) for c in connections))
+    seconds = time.perf_counter() - began
+    for connection in connections:
+        await connection.close()
+    return len(waits) / seconds, waits
+
+
+async def _insert(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
+    await connection.execute("INSERT INTO bench_plain (leaf) VALUES (%s)", [LEAF])
+
+
+async def _chained(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
+    """The previous hash is read and written under a row lock: how a plain hash chain is kept."""
+    async with connection.transaction():
+        cursor = await connection.execute("SELECT hash FROM bench_head WHERE one = 1 FOR UPDATE")
+        row = await cursor.fetchone()
+        before = bytes(row[0]) if row and isinstance(row[0], bytes) else b""
+        digest = hashlib.sha256(before + LEAF).digest()
+        await connection.execute("INSERT INTO bench_plain (leaf) VALUES (%s)", [LEAF])
+        await connection.execute("UPDATE bench_head SET hash = %s WHERE one = 1", [digest])
