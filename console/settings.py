@@ -164,8 +164,9 @@ TIME_ZONE = env.str("FUSEBOX_TIME_ZONE", "UTC")
 # --- files ------------------------------------------------------------------------------------
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = Path(env.str("FUSEBOX_STATIC_ROOT", str(DATA_DIR / "static")))
-COLLECTED = (STATIC_ROOT / "staticfiles.json").is_file()
+# Naming the folder says that `collectstatic` fills it: then every file has its hash in its name.
+COLLECTED = bool(env.str("FUSEBOX_STATIC_ROOT", ""))
+STATIC_ROOT = Path(env.str("FUSEBOX_STATIC_ROOT", "") or DATA_DIR / "static")
 WHITENOISE_USE_FINDERS = not COLLECTED
 WHITENOISE_MAX_AGE = 0 if DEBUG else 3600
 STORAGES = {
@@ -225,6 +226,8 @@ LOGGING = {
         "httpx": {"level": "WARNING"},
         "axes": {"level": "ERROR"},
         "django.request": {"level": "ERROR"},
+        # Anybody can send a wrong Host header; it is answered 400 and is no fault of ours.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
     },
 }
 

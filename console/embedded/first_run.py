@@ -136,9 +136,8 @@ def _import(node: Node) -> StoredModel:
     path = wheels.model_file()
     if path is None:
         raise Unfinished(
-            "No model came with this installation. Sign in as the system administrator, pull "
-            "a model "
-            "on the page Models and make a deployment of it."
+            "No model came with this installation. Sign in as the system administrator, pull a "
+            "model on the page Models and make a deployment of it."
         )
     _say("bringing the model SmolLM2-135M to the node")
     operation = deploy.import_model(actor=ACTOR, node=node, name=MODEL, path=path)

@@ -116,7 +116,6 @@ def _save(node: Node, **how: object) -> None:
         with transaction.atomic():
             node.save(**how)  # type: ignore[arg-type]
     except IntegrityError as error:
-        field = "url" if "url" in str(error) else "name"
-        raise Invalid(
-            _("There is a node with this %(field)s.") % {"field": field}, field=field
-        ) from error
+        if "url" in str(error):
+            raise Invalid(_("There is a node at this address."), field="url") from error
+        raise Invalid(_("There is a node of this name."), field="name") from error
