@@ -88,7 +88,8 @@ messages-compiled: $(PO:.po=.mo)
 	@$(MANAGE) messages --compile
 
 .venv/.made:
-	@for python in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
+	@if $(BIN)/python -m pip --version >/dev/null 2>&1; then touch $@; exit 0; fi; \
+	for python in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
 		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
 		python=; \
 	done; \
@@ -101,8 +102,7 @@ messages-compiled: $(PO:.po=.mo)
 			"Install it (Debian, Ubuntu: apt-get install python3-venv)." >&2; exit 1; \
 	fi; \
 	echo "setting up .venv with $$("$$python" --version)"; \
-	"$$python" -m venv --clear .venv
-	@touch $@
+	"$$python" -m venv --clear .venv && touch $@
 
 .venv/.base: requirements/base.txt | .venv/.made
 	@echo "installing requirements/base.txt"

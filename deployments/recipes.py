@@ -41,6 +41,8 @@ PARAMETERS = (
 )  # fmt: skip
 BY_NAME = {p.name: p for p in PARAMETERS}
 DEFAULT_NUM_CTX = 4096
+# Without an end of its own a small model may talk for ever.
+DEFAULT_NUM_PREDICT = 1024
 
 
 def valid_name(name: str) -> str:
@@ -70,8 +72,8 @@ def valid_system_prompt(text: str) -> str:
 
 
 def valid_parameters(values: Mapping[str, object]) -> dict[str, int | float]:
-    """The parameters as numbers in range. `num_ctx` is always set: a node's own default differs
-    with its memory."""
+    """The parameters as numbers in range. `num_ctx` and `num_predict` are always set: a node's own
+    defaults differ with its memory, and have no end."""
     found: dict[str, int | float] = {}
     for name, value in values.items():
         if value in (None, ""):
@@ -97,4 +99,5 @@ def valid_parameters(values: Mapping[str, object]) -> dict[str, int | float]:
             )
         found[name] = number
     found.setdefault("num_ctx", DEFAULT_NUM_CTX)
+    found.setdefault("num_predict", DEFAULT_NUM_PREDICT)
     return found

@@ -135,7 +135,7 @@ class Console:
         )
 
 
-QUESTION = {"role": "user", "content": "What is the capital of France?"}
+QUESTION: Any = {"role": "user", "content": "What is the capital of France?"}
 
 
 class Person:

@@ -238,6 +238,7 @@ def _columns(
         "object_type": first.type,
         "object_id": clean_text(first.id, 200),
         "object_label": "" if first.personal else clean_text(first.label, 200),
+        "other_ids": [clean_text(o.id, 200) for o in draft.objects[1:MAX_ITEMS] if o.id],
         "deployment": clean_text(deployment.label, 200),
         "request_id": envelope["req"].get("id", ""),
     }

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 EVENT_COLUMNS = (
     "id", "leaf", "leaf_hash", "at", "writer", "boot", "wseq", "act", "outcome", "severity",
     "actor_kind", "actor_id", "key_id", "object_type", "object_id", "object_label",
-    "deployment", "request_id",
+    "other_ids", "deployment", "request_id",
 )  # fmt: skip
 MAX_BATCH = 500
 RETRY_FIRST_S, RETRY_MOST_S = 0.1, 2.0

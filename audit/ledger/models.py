@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 
 
 class Event(models.Model):
-    """One event. `leaf` is the evidence; the other columns find it and are derived from it."""
+    """One event. `leaf` is the evidence; the other columns find it and are derived from it.
+
+    The object columns are those of the first object; `other_ids` are the ids of the others. There
+    is no index by time: ids are UUIDv7, so a span of time is a span of ids.
+    """
 
     id = models.UUIDField(primary_key=True)
     leaf = models.BinaryField()
@@ -25,6 +31,7 @@ class Event(models.Model):
     object_type = models.TextField(blank=True)
     object_id = models.TextField(blank=True)
     object_label = models.TextField(blank=True)
+    other_ids = ArrayField(models.TextField(), default=list)
     deployment = models.TextField(blank=True)
     request_id = models.TextField(blank=True)
 
@@ -54,7 +61,13 @@ class Event(models.Model):
             models.Index(fields=["object_id", "-id"], name="event_by_object"),
             models.Index(fields=["deployment", "-id"], name="event_by_deployment"),
             models.Index(fields=["request_id"], name="event_by_request"),
-            models.Index(fields=["at"], name="event_by_time"),
+            models.Index(
+                fields=["object_label", "-id"],
+                name="event_by_label",
+                condition=~models.Q(object_label=""),
+            ),
+            # Without the pending list of GIN, whose flushing some writer would wait for.
+            GinIndex(fields=["other_ids"], name="event_by_others", fastupdate=False),
         ]
 
     def __str__(self) -> str:

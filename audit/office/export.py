@@ -28,11 +28,29 @@ FORMATS = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
 CHUNK = 1000
 BOM = "\ufeff"
 COLUMNS = (
-    _("Time (UTC)"), _("Local time"), _("What"), _("Action"), _("Outcome"), _("Reason"), _("Person"),
-    _("Kind of actor"), _("Actor id"), _("Role"), _("Key id"), _("Object type"), _("Object"),
-    _("Object id"), _("Deployment"), _("Model"), _("Tokens in"), _("Tokens out"), _("Address"),
-    _("Request id"), _("Severity"), _("Event id"),
-)  # fmt: skip
+    _("Time (UTC)"),
+    _("Local time"),
+    _("What"),
+    _("Action"),
+    _("Outcome"),
+    _("Reason"),
+    _("Person"),
+    _("Kind of actor"),
+    _("Actor id"),
+    _("Role"),
+    _("Key id"),
+    _("Object type"),
+    _("Object"),
+    _("Object id"),
+    _("Deployment"),
+    _("Model"),
+    _("Tokens in"),
+    _("Tokens out"),
+    _("Address"),
+    _("Request id"),
+    _("Severity"),
+    _("Event id"),
+)
 
 
 def chunks(wanted: Filter, format: str, up_to: UUID | None) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""What an auditor looks for, and finding it: every filter has an index, every page is a key away."""
+"""What an auditor looks for, and finding it: a filter has its index, a page is a key away."""
 
 from __future__ import annotations
 

@@ -21,5 +21,3 @@ def cell(value: object) -> str:
     raw = "" if value is None else str(value)
     shown = visible(raw.replace("\r\n", "\n"))
     return f"'{shown}" if raw.lstrip(" \n").startswith(FORMULA) else shown
-
-

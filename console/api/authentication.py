@@ -14,6 +14,7 @@ from access.policy import actor_for
 from audit.ledger import log
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
+from console.api import schema  # noqa: F401  registers itself with drf-spectacular
 from console.requests import PageRequest
 
 

@@ -121,7 +121,7 @@ def field(bound: forms.BoundField) -> dict[str, Any]:
     css = "form-select" if select else "form-control"
     described = [f"{bound.id_for_label}_help"] if bound.help_text else []
     described += [f"{bound.id_for_label}_error"] if bound.errors else []
-    attrs: dict[str, str] = {"class": f"{css} is-invalid" if bound.errors else css}
+    attrs: dict[str, str | bool] = {"class": f"{css} is-invalid" if bound.errors else css}
     if described:
         attrs["aria-describedby"] = " ".join(described)
     if bound.errors:

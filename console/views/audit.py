@@ -94,16 +94,22 @@ def event_export(request: PageRequest) -> HttpResponseBase:
     return StreamingHttpResponse(
         _in_threads(export.chunks),
         content_type=export.content_type,
-        headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Cache-Control": "no-store",
+        },
     )
+
+
+def _next(chunks: Iterator[bytes]) -> bytes | None:
+    return next(chunks, None)
 
 
 async def _in_threads(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
     """A generator that asks the database, drawn from the event loop without blocking it."""
-    end = object()
     try:
-        while (chunk := await sync_to_async(next)(chunks, end)) is not end:
-            yield chunk  # type: ignore[misc]
+        while (chunk := await sync_to_async(_next)(chunks)) is not None:
+            yield chunk
     finally:
         await sync_to_async(connection.close)()
 

@@ -104,7 +104,13 @@ def test_a_grant_reaches_the_members_of_the_team_while_they_are_in_it(
     assert not policy.can(member, Act.DEPLOYMENT_USE, target.pk)
     actions.revoke_grant(actor=security, row=row)
     assert not Grant.objects.exists()
-    assert acts()[-5:] == ["team.create", "team.add_member", "grant.create", "team.remove_member", "grant.revoke"]  # fmt: skip
+    assert acts()[-5:] == [
+        "team.create",
+        "team.add_member",
+        "grant.create",
+        "team.remove_member",
+        "grant.revoke",
+    ]
 
 
 def test_deleting_a_team_takes_its_grants_back(

@@ -85,7 +85,8 @@ def test_every_link_in_the_documents_leads_somewhere() -> None:
     pages += [page for room in ROOMS for page in (ROOT / room).rglob("README.md")]
     for page in pages:
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
-            if "://" not in target and not target.startswith("mailto:"):
-                if not (page.parent / target).exists():
-                    broken.append(f"{page.relative_to(ROOT)}: {target}")
+            if "://" in target or target.startswith("mailto:"):
+                continue
+            if not (page.parent / target).exists():
+                broken.append(f"{page.relative_to(ROOT)}: {target}")
     assert broken == []

@@ -22,9 +22,9 @@ EXCEPTIONS: dict[str, str] = {
 
 def modules() -> Iterator[Path]:
     for path in files("access", "deployments", "audit", "gateway"):
-        if path.parent.name == "actions" and path.name != "__init__.py":
-            yield path
-        elif path.name == "actions.py":
+        if (
+            path.parent.name == "actions" and path.name != "__init__.py"
+        ) or path.name == "actions.py":
             yield path
 
 

@@ -30,9 +30,9 @@ def writes(module: ast.AST) -> list[str]:
     found = []
     for called in calls(module):
         owner, _dot, last = called.rpartition(".")
-        if last in WRITES and owner and not HARMLESS.match(owner):
-            found.append(called)
-        elif last in {"cursor", "execute"} and "connection" in owner:
+        if (last in WRITES and owner and not HARMLESS.match(owner)) or (
+            last in {"cursor", "execute"} and "connection" in owner
+        ):
             found.append(called)
     return found
 

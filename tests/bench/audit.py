@@ -1,4 +1,4 @@
-"""Durable events a second: group commit, one INSERT a transaction, and a row-locked chain, in turn."""
+"""Durable events a second: group commit, one INSERT a transaction, a row-locked chain."""
 
 from __future__ import annotations
 

@@ -75,17 +75,25 @@ async def _measure(
     one = await _compare(upstream, port, key, plain, 1)
     _line("gateway adds, JSON, 1 client, p50", one[1].total_p50_ms - one[0].total_p50_ms, "ms")
     one = await _compare(upstream, port, key, stream, 1)
-    _line("gateway adds to the first byte, stream, 1 client, p50", one[1].first_p50_ms - one[0].first_p50_ms, "ms")  # fmt: skip
+    _line(
+        "gateway adds to the first byte, stream, 1 client, p50",
+        one[1].first_p50_ms - one[0].first_p50_ms,
+        "ms",
+    )
     before = _cpu(gateway.pid)
     many = await _compare(upstream, port, key, plain, 16)
     spent = _cpu(gateway.pid) - before
     _line("gateway JSON, 16 clients", many[1].rate, "requests/s")
     _line("direct JSON, 16 clients", many[0].rate, "requests/s")
-    print(f"gateway JSON vs direct, 16 clients: {many[1].rate:.0f} / {many[0].rate:.0f} requests/s = {many[1].rate / many[0].rate:.2f}x")  # fmt: skip
+    print(
+        f"gateway JSON vs direct, 16 clients: {many[1].rate:.0f} / {many[0].rate:.0f} requests/s = {many[1].rate / many[0].rate:.2f}x"
+    )
     _line("gateway CPU a JSON request", spent * 1000 / len(many[1].totals), "ms")
     many = await _compare(upstream, port, key, stream, 16)
     _line("gateway streams of 32 chunks, 16 clients", many[1].rate, "streams/s")
-    print(f"gateway streams vs direct, 16 clients: {many[1].rate:.0f} / {many[0].rate:.0f} streams/s = {many[1].rate / many[0].rate:.2f}x")  # fmt: skip
+    print(
+        f"gateway streams vs direct, 16 clients: {many[1].rate:.0f} / {many[0].rate:.0f} streams/s = {many[1].rate / many[0].rate:.2f}x"
+    )
     _line("gateway memory", _memory_mb(gateway.pid), "MB")
     with psycopg.connect(database) as connection:
         rows = connection.execute("SELECT act, count(*) FROM ledger_event GROUP BY 1").fetchall()

@@ -66,8 +66,8 @@ def test_delete_leaves_the_model_and_takes_grants_back(
     actions.create_deployment(
         actor=actor_of("system"),
         name="helpdesk",
-        model=deployment.current.model,
-        node=node,  # type: ignore[union-attr]
+        model=deployment.current.model,  # type: ignore[union-attr]
+        node=node,
     )
 
 
@@ -108,8 +108,8 @@ def test_a_taken_name_is_refused(deployment: Deployment, actor_of: ActorOf, node
         actions.create_deployment(
             actor=actor_of("system"),
             name="helpdesk",
-            model=deployment.current.model,
-            node=node,  # type: ignore[union-attr]
+            model=deployment.current.model,  # type: ignore[union-attr]
+            node=node,
         )
     assert Deployment.objects.count() == 1
 
@@ -187,7 +187,11 @@ def gemma_file(folder: Path) -> Path:
         assert spec is not None and spec.submodule_search_locations, (
             "Gemma's parts are not installed"
         )
-        parts += sorted(p for p in Path(spec.submodule_search_locations[0]).rglob("*") if p.stat().st_size > 1_000_000)  # fmt: skip
+        parts += sorted(
+            p
+            for p in Path(spec.submodule_search_locations[0]).rglob("*")
+            if p.stat().st_size > 1_000_000
+        )
     joined = folder / "gemma.gguf"
     with joined.open("wb") as file:
         for part in parts:
@@ -281,7 +285,10 @@ def test_a_pull_of_a_name_that_does_not_exist_fails_with_the_reason(
     operation = actions.pull_model(
         actor=actor_of("system"), node=node, name="127.0.0.1:9/library/none:1"
     )
-    assert actions.pull_model(actor=actor_of("system"), node=node, name="127.0.0.1:9/library/none:1") == operation  # fmt: skip
+    assert (
+        actions.pull_model(actor=actor_of("system"), node=node, name="127.0.0.1:9/library/none:1")
+        == operation
+    )
     run_all()
     operation.refresh_from_db()
     assert operation.state == "failed"

@@ -15,7 +15,14 @@ import pytest
 
 from tests.console_process import ROOT, Console, free_port
 
-CHILDREN = ["bin/postgres -D", "valkey-server", "ollama-lib serve", "uvicorn", "celery.*worker", "celery.*beat"]  # fmt: skip
+CHILDREN = [
+    "bin/postgres -D",
+    "valkey-server",
+    "ollama-lib serve",
+    "uvicorn",
+    "celery.*worker",
+    "celery.*beat",
+]
 ANY = "|".join(CHILDREN)
 
 
@@ -100,7 +107,9 @@ def test_secrets_are_for_the_owner_of_the_folder_only(console: Console) -> None:
 
 
 def test_manage_py_speaks_to_the_running_console(console: Console) -> None:
-    done = console.manage("shell", "-v0", "-c", "from access.models import User; print(User.objects.count())")  # fmt: skip
+    done = console.manage(
+        "shell", "-v0", "-c", "from access.models import User; print(User.objects.count())"
+    )
     assert done.stdout.strip() == "5", done.stderr
 
 
@@ -115,7 +124,9 @@ class TestStopAndStart:
         assert console.stop() == 0
         assert console.children(ANY) == []
 
-        done = console.manage("shell", "-v0", "-c", "from access.models import Key; print(Key.objects.count())")  # fmt: skip
+        done = console.manage(
+            "shell", "-v0", "-c", "from access.models import Key; print(Key.objects.count())"
+        )
         assert done.stdout.strip() == "1", done.stderr
         assert console.children(ANY) == []
 

@@ -65,7 +65,9 @@ def test_usage_comes_with_a_stream_only_when_asked_for(console: Console) -> None
 def test_the_end_is_durable_before_done_arrives(console: Console) -> None:
     body = {"model": "assistant", "messages": [QUESTION], "stream": True, "temperature": 0}
     headers = {"Authorization": f"Bearer {console.key}", "x-request-id": "durable-before-done"}
-    with httpx.stream("POST", f"{console.url}/v1/chat/completions", json=body, headers=headers, timeout=60) as answer:  # fmt: skip
+    with httpx.stream(
+        "POST", f"{console.url}/v1/chat/completions", json=body, headers=headers, timeout=60
+    ) as answer:
         for line in answer.iter_lines():
             if line == "data: [DONE]":
                 break
@@ -89,7 +91,7 @@ def test_a_wrong_key_is_refused_in_openais_shape(
     answer = httpx.post(
         f"{console.url}/v1/chat/completions",
         json={"model": "assistant", "messages": [QUESTION]},
-        headers={"Authorization": header.encode("latin-1")} if header else {},
+        headers=[(b"Authorization", header.encode("latin-1"))] if header else [],
     )
     assert answer.status_code == 401
     error = answer.json()["error"]
@@ -155,7 +157,10 @@ def test_the_prompt_the_answer_and_the_key_are_nowhere_in_the_log(console: Conso
     canary = "canary-4f1d-anger"
     console.ask(messages=[{"role": "user", "content": f"Say {canary}"}], max_tokens=8)
     console.ask(key="fbx_" + canary)
-    tables = "SELECT convert_from(leaf, 'UTF8') FROM ledger_event UNION ALL SELECT values::text FROM ledger_personal"  # fmt: skip
+    tables = (
+        "SELECT convert_from(leaf, 'UTF8') FROM ledger_event "
+        "UNION ALL SELECT values::text FROM ledger_personal"
+    )
     kept = "\n".join(row[0] for row in console.query(tables))
     logs = "".join(p.read_text(errors="replace") for p in (console.data / "logs").iterdir())
     assert canary not in kept + logs
@@ -163,10 +168,16 @@ def test_the_prompt_the_answer_and_the_key_are_nowhere_in_the_log(console: Conso
 
 
 def test_a_client_that_hangs_up_leaves_an_aborted_event(console: Console) -> None:
-    body = {"model": "assistant", "stream": True, "max_tokens": 2000,
-            "messages": [{"role": "user", "content": "Tell me a very long story about the sea."}]}  # fmt: skip
+    body = {
+        "model": "assistant",
+        "stream": True,
+        "max_tokens": 2000,
+        "messages": [{"role": "user", "content": "Tell me a very long story about the sea."}],
+    }
     headers = {"Authorization": f"Bearer {console.key}", "x-request-id": "hang-up-in-the-middle"}
-    with httpx.stream("POST", f"{console.url}/v1/chat/completions", json=body, headers=headers, timeout=60) as answer:  # fmt: skip
+    with httpx.stream(
+        "POST", f"{console.url}/v1/chat/completions", json=body, headers=headers, timeout=60
+    ) as answer:
         next(answer.iter_lines())
     events = wait_for_two(console, "hang-up-in-the-middle")
     assert [e[0] for e in events] == ["inference.admitted", "inference.aborted"]
@@ -174,11 +185,17 @@ def test_a_client_that_hangs_up_leaves_an_aborted_event(console: Console) -> Non
 
 
 def test_an_ollama_killed_in_mid_stream_is_told_and_comes_back(console: Console) -> None:
-    body = {"model": "assistant", "stream": True, "max_tokens": 2000,
-            "messages": [{"role": "user", "content": "Tell me a very long story about the sea."}]}  # fmt: skip
+    body = {
+        "model": "assistant",
+        "stream": True,
+        "max_tokens": 2000,
+        "messages": [{"role": "user", "content": "Tell me a very long story about the sea."}],
+    }
     headers = {"Authorization": f"Bearer {console.key}", "x-request-id": "ollama-was-killed"}
-    lines = []
-    with httpx.stream("POST", f"{console.url}/v1/chat/completions", json=body, headers=headers, timeout=60) as answer:  # fmt: skip
+    lines: list[str] = []
+    with httpx.stream(
+        "POST", f"{console.url}/v1/chat/completions", json=body, headers=headers, timeout=60
+    ) as answer:
         for line in answer.iter_lines():
             if not lines:
                 kill(console, "ollama")

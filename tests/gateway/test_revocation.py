@@ -56,13 +56,17 @@ def test_revocation_is_seen_while_notifications_are_lost(
     pk, key = issue(console, security, "silent revocation")
     assert wait_until_accepted(console, key)
     # A revocation that sends no notification: the trigger's function is replaced for a moment.
-    with psycopg.connect(console.installation.database_url("fusebox_owner"), autocommit=True) as owner:  # fmt: skip
+    with psycopg.connect(
+        console.installation.database_url("fusebox_owner"), autocommit=True
+    ) as owner:
         owner.execute(SILENT)
         try:
             security.post(f"/keys/{pk}/revoke/")
             assert refused_after(console, key, 401) < 1.2
         finally:
-            owner.execute(SILENT.replace("RETURN", "PERFORM pg_notify('fusebox_directory', ''); RETURN"))  # fmt: skip
+            owner.execute(
+                SILENT.replace("RETURN", "PERFORM pg_notify('fusebox_directory', ''); RETURN")
+            )
 
 
 SILENT = """

@@ -1,4 +1,4 @@
-"""Production as separate processes on real engines: the settings and commands of docker-compose.yml."""
+"""Production as separate processes on real engines, with the commands of docker-compose.yml."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class Rehearsal:
         return self.processes[service]
 
     def end(self, service: str) -> int:
-        """SIGTERM, and the exit code. 0, or the signal itself: uvicorn ends by it when all is done."""
+        """SIGTERM, and the exit code: 0, or the signal, by which uvicorn ends when all is done."""
         process = self.processes.pop(service)
         process.send_signal(signal.SIGTERM)
         return process.wait(45)

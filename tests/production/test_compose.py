@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -128,3 +130,20 @@ def test_what_the_image_copies_is_let_through_to_the_builder() -> None:
     assert set(copied) == let_through
     for place in copied:
         assert (ROOT / place).exists(), place
+
+
+def test_the_documented_commands_make_every_secret(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "production.md").read_text()
+    match = re.search(r"```sh\n(.*?)```", page, re.DOTALL)
+    assert match is not None
+    subprocess.run(["sh", "-euc", match[1]], cwd=tmp_path, check=True)
+    made = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
+    assert set(made) == set(COMPOSE["secrets"])
+    assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
+    assert len(made["secret_key"]) >= 50
+    assert f":{made['postgres_password']}@postgres:5432/" in made["database_admin_url"]
+    assert f":{made['valkey_password']}@valkey:6379/" in made["redis_url"]
+    roles = {
+        name: made[f"database_{name}url"].split("//")[1].split(":")[0] for name in ("", "owner_")
+    }
+    assert roles == {"": "fusebox_web", "owner_": "fusebox_owner"}

@@ -27,9 +27,14 @@ def document() -> str:
     with translation.override("en"):
         for act in Act:
             entry = REGISTRY[act]
-            roles = ", ".join(role.value for role, acts in ROLE_ACTS.items() if act in acts) or "the system itself"
+            roles = (
+                ", ".join(role.value for role, acts in ROLE_ACTS.items() if act in acts)
+                or "the system itself"
+            )
             recorded = "yes" if entry.recorded else "no, a permission only"
-            lines.append(f"| `{act.value}` | {entry.sentence} | {entry.severity} | {recorded} | {roles} |")
+            lines.append(
+                f"| `{act.value}` | {entry.sentence} | {entry.severity} | {recorded} | {roles} |"
+            )
     return HEAD + "\n".join(lines) + "\n"
 
 

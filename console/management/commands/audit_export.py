@@ -23,7 +23,9 @@ class Command(BaseCommand):
     help = "Export events. JSON Lines are the canonical bytes; CSV is for people."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--from", dest="start", default="", help="first day or moment, ISO 8601")
+        parser.add_argument(
+            "--from", dest="start", default="", help="first day or moment, ISO 8601"
+        )
         parser.add_argument("--to", dest="end", default="", help="last day or moment, ISO 8601")
         parser.add_argument("--format", required=True, choices=["jsonl", "csv", *LATER])
         parser.add_argument("--output", required=True, help="a file, or - for standard output")
@@ -31,7 +33,8 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         if options["format"] in LATER:
             raise CommandError(
-                f"The format {options['format']} is not available yet; use jsonl or csv.", returncode=2
+                f"The format {options['format']} is not available yet; use jsonl or csv.",
+                returncode=2,
             )
         try:
             wanted = Filter.parse({"start": options["start"], "end": options["end"]})
@@ -54,7 +57,9 @@ class Command(BaseCommand):
             part.replace(path)
         except OSError as error:
             part.unlink(missing_ok=True)
-            raise CommandError(f"{path} cannot be written: {error.strerror}", returncode=2) from error
+            raise CommandError(
+                f"{path} cannot be written: {error.strerror}", returncode=2
+            ) from error
         self.stderr.write(f"{export.count} events in {path}")
 
     def _write(self, part: Path, export: actions.Export) -> None:

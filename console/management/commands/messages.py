@@ -1,4 +1,4 @@
-"""manage.py messages: collect texts to translate, check that none is missing, compile. Needs no gettext."""
+"""manage.py messages: collect texts, check that none is missing, compile. Needs no gettext."""
 
 from __future__ import annotations
 
@@ -78,7 +78,8 @@ def check(catalog: Catalog, template: Catalog) -> None:
     problems = [f"not in the catalogue: {i}" for i in wanted - have.keys()]
     problems += [f"no longer used: {i}" for i in have.keys() - wanted]
     for i in wanted & have.keys():
-        strings = have[i].string if isinstance(have[i].string, tuple | list) else [have[i].string]
+        string = have[i].string
+        strings = string if isinstance(string, tuple | list) else [string]
         if not all(strings) or have[i].fuzzy:
             problems.append(f"not translated: {i}")
         problems += [f"{error}: {i}" for error in have[i].check()]

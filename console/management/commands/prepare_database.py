@@ -35,7 +35,8 @@ class Command(BaseCommand):
             database.share_with_web(owner)
         except psycopg.errors.InsufficientPrivilege as error:
             raise CommandError(
-                f"DATABASE_ADMIN_URL may not create roles and databases: {error.diag.message_primary}"
+                "DATABASE_ADMIN_URL may not create roles and databases: "
+                f"{error.diag.message_primary}"
             ) from error
         except psycopg.OperationalError as error:
             raise CommandError(f"The database cannot be reached: {error}") from error

@@ -1,0 +1,194 @@
+"""The role × endpoint matrix: every URL has a row, and the row says who gets what.
+
+A URL without a row fails, and so does a row without a URL. Letters of a row, in this order:
+anonymous, system, security, audit, member. What they mean is in ANSWERS.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from access import actions
+from access.models import Key, Team, User
+from audit.ledger.actor import Actor
+from audit.ledger.models import Event
+from deployments.models import Deployment, Model, Node, Operation, Revision, StoredModel
+
+WHO = ("anonymous", "system", "security", "audit", "member")
+ANSWERS = {
+    "o": {200},  # the page
+    "s": {302},  # sent on: to the sign-in page, or to where the verb leads
+    "n": {403},  # not permitted, with an event
+    "m": {405},  # only POST
+    "v": {200, 202, 302, 409, 422},  # past the door: the verb itself decides
+    "u": {401, 403},  # the API without a sign-in
+    "x": {404},
+}
+# route name: (GET, POST)
+ROWS: dict[str, tuple[str, str]] = {
+    "home": ("soo" "ss", "soo" "ss"),
+    "sign-in": ("ossss", "v" "ssss"),
+    "sign-out": ("smmmm", "sssss"),
+    "account": ("soooo", "svvvv"),
+    "set_language": ("sssss", "sssss"),
+    "node-list": ("soonn", "soonn"),
+    "node-register": ("sonnn", "svnnn"),
+    "node-detail": ("soonn", "soonn"),
+    "node-update": ("sonnn", "svnnn"),
+    "node-refresh": ("smmmm", "svnnn"),
+    "node-remove": ("sonnn", "svnnn"),
+    "model-list": ("soonn", "soonn"),
+    "model-pull": ("sonnn", "svnnn"),
+    "model-detail": ("soonn", "soonn"),
+    "model-delete": ("sonnn", "svnnn"),
+    "deployment-list": ("soonn", "soonn"),
+    "deployment-create": ("sonnn", "svnnn"),
+    "deployment-detail": ("soonn", "soonn"),
+    "deployment-start": ("smmmm", "svnnn"),
+    "deployment-stop": ("sonnn", "svnnn"),
+    "deployment-delete": ("sonnn", "svnnn"),
+    "deployment-try": ("sonnn", "sonnn"),
+    "deployment-use": ("snnno", "snnno"),
+    "deployment-chat": ("smmmm", "sxnnx"),
+    "grant-create": ("smmmm", "snvnn"),
+    "grant-revoke": ("smmmm", "snvnn"),
+    "chat-list": ("soooo", "soooo"),
+    "operation-list": ("sonnn", "sonnn"),
+    "operation-detail": ("sonnn", "sonnn"),
+    "operation-cancel": ("smmmm", "svnnn"),
+    "operation-retry": ("smmmm", "svnnn"),
+    "user-list": ("soonn", "soonn"),
+    "user-create": ("soonn", "svvnn"),
+    "user-detail": ("soonn", "soonn"),
+    "user-set-role": ("smmmm", "snvnn"),
+    "user-disable": ("soonn", "svvnn"),
+    "user-enable": ("smmmm", "snvnn"),
+    "user-reset-password": ("snonn", "snvnn"),
+    "team-list": ("snonn", "snonn"),
+    "team-create": ("snonn", "snvnn"),
+    "team-detail": ("snonn", "snonn"),
+    "team-delete": ("snonn", "snvnn"),
+    "team-add-member": ("smmmm", "snvnn"),
+    "team-remove-member": ("smmmm", "snvnn"),
+    "key-list": ("snonn", "snonn"),
+    "key-issue": ("snonn", "snvnn"),
+    "key-revoke": ("snonn", "snvnn"),
+    "service-account-create": ("snonn", "snvnn"),
+    "event-list": ("snnon", "snnon"),
+    "event-detail": ("snnon", "snnon"),
+    "event-export": ("smmmm", "snnvn"),
+    "api-schema": ("ooooo", "mmmmm"),
+    "api-docs": ("ooooo", "mmmmm"),
+    "api-node-list": ("uoonn", "uvnnn"),
+    "api-node-detail": ("uoonn", "ummmm"),
+    "api-model-list": ("uoonn", "ummmm"),
+    "api-model-detail": ("uoonn", "ummmm"),
+    "api-model-pull": ("ummmm", "uvnnn"),
+    "api-deployment-list": ("uoonn", "uvnnn"),
+    "api-deployment-detail": ("uoonn", "ummmm"),
+    "api-deployment-start": ("ummmm", "uvnnn"),
+    "api-deployment-stop": ("ummmm", "uvnnn"),
+    "api-operation-list": ("uonnn", "ummmm"),
+    "api-operation-detail": ("uonnn", "ummmm"),
+    "api-operation-cancel": ("ummmm", "uvnnn"),
+    "api-operation-retry": ("ummmm", "uvnnn"),
+}
+
+
+def routes(patterns: list[URLPattern | URLResolver], prefix: str = "/") -> Iterator[tuple[str, str]]:
+    """(name, path template) of every URL of the configuration."""
+    for entry in patterns:
+        path = prefix + str(entry.pattern)
+        if isinstance(entry, URLResolver):
+            yield from routes(entry.url_patterns, path)
+        else:
+            assert entry.name, f"{path} has no name"
+            yield entry.name, path
+
+
+ROUTES = dict(routes(get_resolver().url_patterns))
+
+
+def test_every_url_has_a_row_and_every_row_a_url() -> None:
+    assert set(ROUTES) == set(ROWS)
+
+
+@pytest.fixture
+def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str, str]:
+    """A real path for each route: one row of everything."""
+    security = actor_of("security")
+    node = Node.objects.create(name="n", url="http://127.0.0.1:9", status="online")
+    model = Model.objects.create(digest="a" * 64, name="m")
+    stored = StoredModel.objects.create(node=node, model=model, tag="m")
+    deployment = Deployment.objects.create(name="d", state="live")
+    revision = Revision.objects.create(deployment=deployment, number=1, model=model)
+    Deployment.objects.update(current=revision)
+    operation = Operation.objects.create(kind="pull", subject="m", node=node)
+    team = Team.objects.create(name="t")
+    grant = actions.grant(
+        actor=security, deployment_id=deployment.pk, deployment_name="d", user=people["member"]
+    )
+    key, _secret = actions.issue_key(actor=security, owner=people["mallory"], name="k")
+    assert Key.objects.get() == key
+    event = Event.objects.order_by("-id")[0]
+    things: dict[str, object] = {
+        "node": node.pk, "model": model.pk, "deployment": deployment.pk, "operation": operation.pk,
+        "user": people["mallory"].pk, "team": team.pk, "grant": grant.pk, "key": key.pk, "event": event.pk,
+    }  # fmt: skip
+    found = {}
+    for name, template in ROUTES.items():
+        noun = name.removeprefix("api-").split("-")[0]
+        pk = stored.pk if name == "model-delete" else things.get(noun, uuid.uuid4())
+        if name == "grant-create":
+            pk = deployment.pk
+        path = template.replace("<uuid:user_pk>", str(people["mallory"].pk))
+        found[name] = path.replace("<uuid:pk>", str(pk)).replace("<int:pk>", str(pk))
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(ROWS))
+@pytest.mark.parametrize("who", WHO)
+def test_matrix(
+    name: str, who: str, paths: dict[str, str], client_of: Callable[[str], Client]
+) -> None:
+    for method, row in zip(("get", "post"), ROWS[name], strict=True):
+        client = Client() if who == "anonymous" else client_of(who)
+        expected = row[WHO.index(who)]
+        before = Event.objects.filter(act="authz.denied").count()
+        extra = {"content_type": "application/json"} if name.startswith("api-") else {}
+        answer = getattr(client, method)(paths[name], **extra)
+        denied = Event.objects.filter(act="authz.denied").count() - before
+        told = f"{method} {paths[name]} as {who}"
+        if name == "deployment-chat" and expected == "x":
+            # Past the door; what is wrong is the empty body.
+            assert answer.status_code == 400, told
+        else:
+            assert answer.status_code in ANSWERS[expected], told
+        assert denied == (1 if expected == "n" else 0), f"{told}: {denied} denials recorded"
+
+
+def test_a_refused_page_says_who_can_help(client_of: Callable[[str], Client]) -> None:
+    page = client_of("member").get("/nodes/").content.decode()
+    assert "Not permitted" in page
+    assert "System (System administrator)" in page
+
+
+def test_a_grantless_colleague_is_refused_and_it_is_recorded(
+    paths: dict[str, str], client_of: Callable[[str], Client], people: dict[str, User]
+) -> None:
+    answer = client_of("mallory").get(paths["deployment-use"])
+    assert answer.status_code == 403
+    assert b"Security (Security administrator)" in answer.content
+    denied = Event.objects.filter(act="authz.denied").order_by("-id")[0]
+    assert denied.actor_id == str(people["mallory"].pk)
+    assert b"deployment.use" in bytes(denied.leaf)
+
+
+def test_a_disabled_grant_is_gone_from_the_chat_list(client_of: Callable[[str], Client], paths: dict[str, str]) -> None:
+    assert paths["deployment-use"].encode() in client_of("member").get("/chat/").content
+    assert paths["deployment-use"].encode() not in client_of("mallory").get("/chat/").content
