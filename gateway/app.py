@@ -10,7 +10,8 @@ import asyncio
 import hashlib
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,20 +127,11 @@ async def _answer(exchange: Exchange, asked: Awaitable[pipeline.Answer]) -> None
     if answer.chunks is None:
         await exchange.reply(200, answer.body)
         return
-    chunks = answer.chunks
-    try:
+    async with aclosing(answer.chunks) as chunks:
         await exchange.start(200, answer.content_type)
         async for chunk in chunks:
             await exchange.send({"type": "http.response.body", "body": chunk, "more_body": True})
         await exchange.send({"type": "http.response.body", "body": b""})
-    finally:
-        await _close(chunks)
-
-
-async def _close(chunks: AsyncIterator[bytes]) -> None:
-    """End a stream that nobody reads any more, so that it settles its event now."""
-    if close := getattr(chunks, "aclose", None):
-        await close()
 
 
 async def _models(exchange: Exchange, name: str) -> None:

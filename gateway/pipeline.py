@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,13 +107,39 @@ class Call:
             self.runtime.log.submit(draft, even_if_failing=True)
 
 
+class Chunks:
+    """A streamed answer. Whoever takes it closes it, read or not: an admitted request must end."""
+
+    def __init__(self, call: Call, response: aiohttp.ClientResponse) -> None:
+        self._call, self._response = call, response
+        self._stream = _stream(call, response)
+        self._begun = False
+
+    def __aiter__(self) -> Chunks:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self._begun = True
+        return await anext(self._stream)
+
+    async def aclose(self) -> None:
+        if self._begun:
+            await self._stream.aclose()
+            return
+        # A generator that was never begun would run none of its ending.
+        self._begun = True
+        self._call.abort("aborted", "client_closed")
+        self._response.close()
+        self._call.runtime.in_flight[self._call.node.id] -= 1
+
+
 @dataclass(slots=True)
 class Answer:
     """What goes to the client: a whole JSON body, or chunks of server-sent events."""
 
     content_type: str
     body: bytes = b""
-    chunks: AsyncIterator[bytes] | None = None
+    chunks: Chunks | None = None
 
 
 async def chat(runtime: Runtime, actor: Actor, request: ChatRequest, *, via: str = "key") -> Answer:
@@ -220,7 +246,7 @@ async def _ask(call: Call) -> Answer:
             raise await _upstream_refused(call, response)
         if call.request.stream:
             handed_over = True
-            return Answer("text/event-stream; charset=utf-8", chunks=_stream(call, response))
+            return Answer("text/event-stream; charset=utf-8", chunks=Chunks(call, response))
         return await _whole(call, response)
     except ApiError:
         raise
@@ -255,7 +281,7 @@ async def _whole(call: Call, response: aiohttp.ClientResponse) -> Answer:
     return Answer("application/json", body=body)
 
 
-async def _stream(call: Call, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+async def _stream(call: Call, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
     """Pass content on as it comes; hold the finish, the usage and [DONE] until all is stored."""
     held: list[bytes] = []
     finished = False
@@ -273,9 +299,10 @@ async def _stream(call: Call, response: aiohttp.ClientResponse) -> AsyncIterator
                 held.append(event)
         if not finished:
             raise ValueError("the node ended without [DONE]")
-        for event in _final(call, held):
-            yield event
+        last = _final(call, held)
         await call.complete()
+        for event in last:
+            yield event
         yield DONE
     except LogUnavailable:
         yield b"data: " + unavailable().body() + b"\n\n"

@@ -28,7 +28,7 @@ ROLES = [r.value for r in Role]
 def django_db_setup(django_db_setup: None, django_db_blocker: object) -> None:
     """Transactional tests empty tables with TRUNCATE: only that guard is lifted, only here."""
     with django_db_blocker.unblock(), connection.cursor() as cursor:  # type: ignore[attr-defined]
-        for table in ("event", "personal"):
+        for table in ("event", "personal", "mention"):
             cursor.execute(f"DROP TRIGGER IF EXISTS ledger_{table}_no_truncate ON ledger_{table}")
 
 

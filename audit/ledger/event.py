@@ -79,6 +79,7 @@ class Event:
     leaf_hash: bytes
     columns: dict[str, Any]
     personal: dict[str, Any]
+    mentions: tuple[str, ...]
 
 
 class _Commitments:
@@ -133,6 +134,7 @@ def build(
         leaf_hash=leaf_hash(leaf),
         columns=_columns(draft, envelope, moment, writer, wseq),
         personal={"key": red.key, "ip": red.values.get("src.ip", ""), "values": red.values},
+        mentions=_mentions(draft),
     )
 
 
@@ -238,7 +240,12 @@ def _columns(
         "object_type": first.type,
         "object_id": clean_text(first.id, 200),
         "object_label": "" if first.personal else clean_text(first.label, 200),
-        "other_ids": [clean_text(o.id, 200) for o in draft.objects[1:MAX_ITEMS] if o.id],
         "deployment": clean_text(deployment.label, 200),
         "request_id": envelope["req"].get("id", ""),
     }
+
+
+def _mentions(draft: Draft) -> tuple[str, ...]:
+    """The ids of the objects after the first, each once."""
+    ids = (clean_text(obj.id, 200) for obj in draft.objects[1:MAX_ITEMS] if obj.id)
+    return tuple(dict.fromkeys(ids))

@@ -19,7 +19,7 @@ from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from audit.ledger.event import Change, Draft, Event, Obj, Writer, build
 from audit.ledger.models import Event as EventRow
-from audit.ledger.models import Personal
+from audit.ledger.models import Mention, Personal
 
 __all__ = ["Change", "LogUnavailable", "NotInTransaction", "Obj", "record", "record_alone"]
 
@@ -99,3 +99,7 @@ def _insert(event: Event) -> None:
         id=event.id, leaf=event.leaf, leaf_hash=event.leaf_hash, **event.columns
     )
     Personal.objects.create(event_id=event.id, **event.personal)
+    if event.mentions:
+        Mention.objects.bulk_create(
+            Mention(object_id=object_id, event_id=event.id) for object_id in event.mentions
+        )

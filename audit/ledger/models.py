@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 
 
 class Event(models.Model):
     """One event. `leaf` is the evidence; the other columns find it and are derived from it.
 
-    The object columns are those of the first object; `other_ids` are the ids of the others. There
-    is no index by time: ids are UUIDv7, so a span of time is a span of ids.
+    The object columns are those of the first object, Mention has the others. There is no index by
+    time: ids are UUIDv7, so a span of time is a span of ids.
     """
 
     id = models.UUIDField(primary_key=True)
@@ -31,7 +29,6 @@ class Event(models.Model):
     object_type = models.TextField(blank=True)
     object_id = models.TextField(blank=True)
     object_label = models.TextField(blank=True)
-    other_ids = ArrayField(models.TextField(), default=list)
     deployment = models.TextField(blank=True)
     request_id = models.TextField(blank=True)
 
@@ -66,8 +63,6 @@ class Event(models.Model):
                 name="event_by_label",
                 condition=~models.Q(object_label=""),
             ),
-            # Without the pending list of GIN, whose flushing some writer would wait for.
-            GinIndex(fields=["other_ids"], name="event_by_others", fastupdate=False),
         ]
 
     def __str__(self) -> str:
@@ -90,3 +85,24 @@ class Personal(models.Model):
 
     def __str__(self) -> str:
         return f"personal values of {self.event_id}"
+
+
+class Mention(models.Model):
+    """An object of an event besides its first, so that everything about an object is found.
+
+    Its key is its only index, and there is no foreign key to check: it is written with every
+    request that is answered, and nothing is ever deleted.
+    """
+
+    pk = models.CompositePrimaryKey("object_id", "event_id")
+    object_id = models.TextField()
+    event = models.ForeignKey(
+        Event,
+        on_delete=models.DO_NOTHING,
+        related_name="mentions",
+        db_constraint=False,
+        db_index=False,
+    )
+
+    def __str__(self) -> str:
+        return f"{self.object_id} in {self.event_id}"

@@ -1,4 +1,4 @@
-"""Events as files, streamed in constant memory from one snapshot.
+"""Events as files, streamed in constant memory from one snapshot over a connection of its own.
 
 JSON Lines are the canonical leaf bytes, one a line: the only evidential form. CSV is a view for
 people: opened personal values, the reader's language, safe to open in a spreadsheet.
@@ -6,121 +6,154 @@ people: opened personal values, the reader's language, safe to open in a spreads
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterable, Iterator
-from itertools import islice
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
-from uuid import UUID
 
-from django.db import transaction
+import psycopg
+from django.core.exceptions import EmptyResultSet
+from django.db import connection
 from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
 
-from audit.ledger.acts import REGISTRY, Act
 from audit.ledger.models import Event
-from audit.office.search import Filter, events
-from audit.office.visible import cell
+from audit.office import csv_rows, search
+from audit.office.filters import Filter
 
 FORMATS = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
-CHUNK = 1000
-BOM = "\ufeff"
-COLUMNS = (
-    _("Time (UTC)"),
-    _("Local time"),
-    _("What"),
-    _("Action"),
-    _("Outcome"),
-    _("Reason"),
-    _("Person"),
-    _("Kind of actor"),
-    _("Actor id"),
-    _("Role"),
-    _("Key id"),
-    _("Object type"),
-    _("Object"),
-    _("Object id"),
-    _("Deployment"),
-    _("Model"),
-    _("Tokens in"),
-    _("Tokens out"),
-    _("Address"),
-    _("Request id"),
-    _("Severity"),
-    _("Event id"),
-)
+PIECE_BYTES = 256 * 1024
+# A reader who stops reading must not hold a snapshot for ever.
+LIMIT_S = 2 * 3600
 
 
-def chunks(wanted: Filter, format: str, up_to: UUID | None) -> Iterator[bytes]:
-    """The file in pieces. `up_to` is the newest event of the snapshot; None is an empty log."""
-    rows = events(wanted)
-    rows = rows.filter(id__lte=up_to) if up_to else rows.none()
-    with transaction.atomic():
-        yield from (_csv(rows) if format == "csv" else _jsonl(rows))
+class Stream:
+    """One export: what it holds is settled before its first byte. Iterate it once; close it.
+
+    newest: the id of its newest event, empty when it holds none. A failure while reading raises:
+    who sends the pieces on must break off then, not end as if all had been sent.
+    """
+
+    def __init__(self, wanted: Filter, format: str) -> None:
+        self.format = format
+        self.content_type = FORMATS[format]
+        rows = search.events(wanted).select_related(None)
+        self._connection = _connect()
+        self._pieces: Iterator[bytes] | None = None
+        try:
+            self._begin(rows)
+        except BaseException:
+            self.close()
+            raise
+        ordered = rows.order_by("id")
+        self._draw: Callable[[], Iterator[bytes]]
+        if format == "csv":
+            made = csv_rows.Rows()  # now, while the reader's language is the active one
+            texts = len(csv_rows.TEXTS)
+            self._draw = lambda: made.pieces(self._copy(csv_rows.select(ordered), texts))
+        else:
+            self._draw = lambda: _lines(self._copy(ordered.values_list("leaf"), 0))
+
+    def _begin(self, rows: QuerySet[Event]) -> None:
+        settings = {
+            "statement_timeout": f"{LIMIT_S}s",
+            "TimeZone": timezone.get_current_timezone_name(),
+        }
+        with self._connection.cursor() as cursor:
+            for name, value in settings.items():
+                cursor.execute("SELECT set_config(%s, %s, true)", [name, value])
+            query, params = _sql(rows.order_by("-id").values_list("id")[:1])
+            found = cursor.execute(query, params).fetchone()
+            self.newest = str(found[0]) if found else ""
+            query, params = _sql(rows.order_by().values_list("id"))
+            query = f"SELECT count(*) FROM ({query}) AS wanted"  # noqa: S608  the ORM wrote it
+            counted = cursor.execute(query, params).fetchone()
+            self.count: int = counted[0] if counted else 0
+
+    def _copy(self, rows: QuerySet[Event, Any], texts: int) -> Iterator[tuple[Any, ...]]:
+        """The rows as COPY sends them: a leaf, and so many texts."""
+        query, params = _sql(rows)
+        with (
+            self._connection.cursor() as cursor,
+            cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT binary)", params) as copy,
+        ):
+            copy.set_types(["bytea", *["text"] * texts])
+            yield from copy.rows()
+
+    def read(self) -> bytes:
+        """The next piece; empty at the end."""
+        if self._pieces is None:
+            self._pieces = self._draw()
+        return next(self._pieces, b"")
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            while piece := self.read():
+                yield piece
+        finally:
+            self.close()
+
+    def cancel(self) -> None:
+        """Stop a `read` that another thread waits in."""
+        with contextlib.suppress(psycopg.Error):
+            self._connection.cancel_safe(timeout=5)
+
+    def close(self) -> None:
+        self._pieces = None
+        self._connection.close()
 
 
-def _jsonl(rows: QuerySet[Event]) -> Iterator[bytes]:
-    leaves = rows.order_by("id").values_list("leaf", flat=True).iterator(chunk_size=CHUNK)
-    while part := list(islice(leaves, CHUNK)):
-        yield b"".join(bytes(leaf) + b"\n" for leaf in part)
+class Drawn:
+    """A stream for an event loop: the database is waited for in threads."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        step: asyncio.Future[bytes] | None = None
+        try:
+            while True:
+                step = asyncio.ensure_future(asyncio.to_thread(self._stream.read))
+                piece = await asyncio.shield(step)
+                if not piece:
+                    return
+                yield piece
+        finally:
+            # When the client has gone a thread may still be reading: the connection is its own
+            # until it has been told to stop, and has.
+            if step is not None and not step.done():
+                await asyncio.to_thread(self._stream.cancel)
+                await asyncio.wait([step])
+                step.exception()
+            await asyncio.to_thread(self._stream.close)
+
+    def close(self) -> None:
+        """For a response that was never begun."""
+        self._stream.close()
 
 
-def _csv(rows: QuerySet[Event]) -> Iterator[bytes]:
-    """UTF-8 with BOM and CRLF, as Excel wants it."""
-    yield BOM.encode() + _lines([[str(c) for c in COLUMNS]])
-    found = iter(rows.order_by("id").iterator(chunk_size=CHUNK))
-    while part := list(islice(found, CHUNK)):
-        yield _lines(row(event) for event in part)
+def _lines(records: Iterator[tuple[Any, ...]]) -> Iterator[bytes]:
+    size, lines = 0, []
+    for (leaf,) in records:
+        lines.append(leaf)
+        size += len(leaf)
+        if size >= PIECE_BYTES:
+            yield b"\n".join([*lines, b""])
+            size, lines = 0, []
+    if lines:
+        yield b"\n".join([*lines, b""])
 
 
-def _lines(rows: Iterable[list[str]]) -> bytes:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\r\n").writerows(rows)
-    return buffer.getvalue().encode()
+def _sql(rows: QuerySet[Event, Any]) -> tuple[str, tuple[Any, ...]]:
+    try:
+        return rows.query.sql_with_params()
+    except EmptyResultSet:
+        return "SELECT NULL::bytea WHERE false", ()
 
 
-def row(event: Event) -> list[str]:
-    """One event as the cells of COLUMNS."""
-    leaf: dict[str, Any] = json.loads(bytes(event.leaf))
-    personal = personal_of(event)
-    use, ai = leaf.get("use", {}), leaf.get("ai", {})
-    actor = leaf["actor"]
-    values = (
-        leaf["t"],
-        timezone.localtime(event.at).strftime("%Y-%m-%d %H:%M:%S%z"),
-        sentence(event.act),
-        event.act,
-        event.outcome,
-        leaf.get("reason", ""),
-        personal.get("actor.name") or actor.get("name", ""),
-        event.actor_kind,
-        event.actor_id,
-        actor.get("role", ""),
-        event.key_id,
-        event.object_type,
-        event.object_label or personal.get("obj.0.label", ""),
-        event.object_id,
-        event.deployment,
-        ai.get("model", ""),
-        use.get("in_tok", ""),
-        use.get("out_tok", ""),
-        personal.get("src.ip", ""),
-        event.request_id,
-        event.severity,
-        event.pk,
-    )
-    return [cell(value) for value in values]
-
-
-def personal_of(event: Event) -> dict[str, str]:
-    """The opened personal values of an event; empty when they have been erased."""
-    personal = getattr(event, "personal", None)
-    return dict(personal.values) if personal else {}
-
-
-def sentence(act: str) -> str:
-    """The act in words; an act of a newer version is shown by its name."""
-    known = {a.value for a in Act}
-    return str(REGISTRY[Act(act)].sentence) if act in known else act
+def _connect() -> psycopg.Connection[tuple[Any, ...]]:
+    """Like Django's, but ours alone: read-only, with one snapshot from its first question on."""
+    found = psycopg.connect(**connection.get_connection_params())
+    found.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    found.read_only = True
+    return found

@@ -1,97 +1,42 @@
-"""What an auditor looks for, and finding it: a filter has its index, a page is a key away."""
+"""Finding events: each filter goes through an index of its own, each page is a key away.
+
+What may have several values (three people of a name, the acts of a category) is asked one value at
+a time and merged: every part then reads its index in order and stops after a page, where `IN` and
+`OR` would read and sort everything that matches.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from datetime import datetime, time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
-from django.utils import timezone
-from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext_lazy as _
 
 from access.errors import Invalid
 from access.models import User
 from audit.ledger.acts import Act
-from audit.ledger.event import OUTCOMES
-from audit.ledger.models import Event
+from audit.ledger.models import Event, Mention, Personal
+from audit.office.filters import Filter
 
 PAGE = 50
-MAX_TEXT = 200
 COUNT_LIMIT = 10_000
-# Who was looked for is about a person: in the search's own event it is committed to only.
-PERSONAL = ("person", "address")
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """What is looked for; empty means anything. `act` may be a whole category such as `key`.
-
-    start and end are ISO dates or times in the house's time zone; a date as end means all that day.
-    """
-
-    person: str = ""
-    act: str = ""
-    object: str = ""
-    deployment: str = ""
-    outcome: str = ""
-    request: str = ""
-    address: str = ""
-    start: str = ""
-    end: str = ""
-
-    @classmethod
-    def parse(cls, values: Mapping[str, str]) -> Filter:
-        """From a form's fields. Raises access.errors.Invalid that names the field."""
-        given = {f.name: str(values.get(f.name, "")).strip()[:MAX_TEXT] for f in fields(cls)}
-        found = cls(**given)
-        categories = {a.category for a in Act}
-        if found.act and found.act not in {a.value for a in Act} | categories:
-            raise Invalid(_("There is no such action."), field="act")
-        if found.outcome and found.outcome not in OUTCOMES:
-            raise Invalid(_("There is no such outcome."), field="outcome")
-        for name in ("start", "end"):
-            if given[name] and _moment(given[name], end=name == "end") is None:
-                raise Invalid(_("Write a date such as 2026-11-23."), field=name)
-        return found
-
-    def active(self) -> dict[str, str]:
-        """The fields that are set."""
-        return {name: value for name, value in asdict(self).items() if value}
-
-
-def events(wanted: Filter) -> QuerySet[Event]:
-    """The events that match, newest first."""
-    rows = Event.objects.select_related("personal").order_by("-id")
-    if wanted.person:
-        rows = rows.filter(actor_id__in=_people(wanted.person))
-    if wanted.act:
-        exact = wanted.act in {a.value for a in Act}
-        acts = [wanted.act] if exact else [a.value for a in Act if a.category == wanted.act]
-        rows = rows.filter(act__in=acts)
-    if wanted.object:
-        rows = rows.filter(Q(object_id=wanted.object) | Q(object_label=wanted.object))
-    if wanted.address:
-        rows = rows.filter(personal__ip=wanted.address)
-    for field, value in (
-        ("deployment", wanted.deployment),
-        ("outcome", wanted.outcome),
-        ("request_id", wanted.request),
-    ):
-        if value:
-            rows = rows.filter(**{field: value})
-    if start := _moment(wanted.start, end=False):
-        rows = rows.filter(id__gte=_first_id(start))
-    if end := _moment(wanted.end, end=True):
-        rows = rows.filter(id__lte=_last_id(end))
-    return rows
+MAX_PEOPLE = 50
+MAX_SIBLINGS = 100
+LINK = "event__"
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of events; `older` and `newer` are the keys to go on from, empty at the ends."""
+    """One page of events; `older` and `newer` are the keys to go on from, empty at the ends.
+
+    count: how many match, or COUNT_LIMIT and `capped` when there are more.
+    """
 
     events: list[Event]
     count: int
@@ -100,53 +45,160 @@ class Page:
     newer: str
 
 
+def events(wanted: Filter) -> QuerySet[Event]:
+    """All events that match, newest first. Raises Invalid when too many people are meant."""
+    rows = Event.objects.filter(_conditions(wanted))
+    return rows.select_related("personal").order_by("-id")
+
+
 def page(wanted: Filter, *, before: str = "", after: str = "") -> Page:
-    """The page before (older than) or after (newer than) an event's id, or the newest."""
-    rows = events(wanted)
-    if key := _uuid(after):
-        found = list(rows.filter(id__gt=key).order_by("id")[: PAGE + 1])
-        more_newer, more_older = len(found) > PAGE, True
-        found = list(reversed(found[:PAGE]))
-    else:
-        key = _uuid(before)
-        found = list((rows.filter(id__lt=key) if key else rows)[: PAGE + 1])
-        more_older, more_newer = len(found) > PAGE, bool(key)
-        found = found[:PAGE]
-    count = events(wanted).order_by()[: COUNT_LIMIT + 1].count()
+    """The page before (older than) or after (newer than) an event's id, or the newest one."""
+    ways = _ways(wanted)
+    back = _uuid(after) is not None
+    cursor = _uuid(after) or _uuid(before)
+    bound = {"id__gt" if back else "id__lt": cursor} if cursor else {}
+    ids = _ids(ways, bound, "" if back else "-")
+    if cursor and not ids:
+        return page(wanted)
+    more, ids = len(ids) > PAGE, sorted(ids[:PAGE], reverse=True)
+    older, newer = (True, more) if back else (more, cursor is not None)
+    count = _count(ways)
     return Page(
-        found,
+        list(Event.objects.filter(id__in=ids).select_related("personal").order_by("-id")),
         min(count, COUNT_LIMIT),
         count > COUNT_LIMIT,
-        str(found[-1].pk) if found and more_older else "",
-        str(found[0].pk) if found and more_newer else "",
+        str(ids[-1]) if ids and older else "",
+        str(ids[0]) if ids and newer else "",
     )
 
 
-def _people(text: str) -> list[str]:
-    """Ids of those meant by an id or a part of a name."""
+def same_request(event: Event) -> list[Event]:
+    """What else the same request did, in order; the event itself is among them."""
+    if not event.request_id:
+        return []
+    rows = Event.objects.filter(request_id=event.request_id).select_related("personal")
+    return list(rows.order_by("id")[:MAX_SIBLINGS])
+
+
+def first_id(moment: datetime) -> UUID:
+    """The least UUIDv7 of a moment: ids sort by time, so the key's own index finds a time."""
+    return UUID(int=_milliseconds(moment) << 80)
+
+
+def last_id(moment: datetime) -> UUID:
+    return UUID(int=((_milliseconds(moment) + 1) << 80) - 1)
+
+
+def _milliseconds(moment: datetime) -> int:
+    """Since 1970, exactly; what does not fit a UUIDv7 is moved to its first or last moment."""
+    since = moment - datetime.fromtimestamp(0, tz=moment.tzinfo)
+    return min(max(since // timedelta(milliseconds=1), 0), (1 << 48) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """Rows of one index, read in order: of events, or of a table whose rows lead to events."""
+
+    rows: QuerySet[Any]
+    prefix: str = ""
+
+    def ids(self, bound: Mapping[str, object], order: str) -> QuerySet[Any, UUID]:
+        rows = self.rows.filter(**{f"{self.prefix}{name}": v for name, v in bound.items()})
+        return rows.order_by(f"{order}{self.prefix}id").values_list(f"{self.prefix}id", flat=True)
+
+
+def _ways(wanted: Filter) -> list[_Way]:
+    """The filter that has an index of its own decides where to look; the others only sift."""
+    primary = next((n for n in ("person", "object", "address", "act") if getattr(wanted, n)), "")
+    without: dict[str, Any] = {primary: ""} if primary else {}
+    rest = replace(wanted, **without)
+    found = Event.objects.filter(_conditions(rest))
+    linked = _conditions(rest, LINK)
+    if primary == "person":
+        return [_Way(found.filter(**way)) for way in _people(wanted.person)]
+    if primary == "object":
+        ids = _object_ids(wanted.object)
+        return [
+            _Way(found.filter(object_label=wanted.object)),
+            *(_Way(found.filter(object_id=i)) for i in ids),
+            *(_Way(Mention.objects.filter(linked, object_id=i), LINK) for i in ids),
+        ]
+    if primary == "address":
+        return [_Way(Personal.objects.filter(linked, ip=wanted.address), LINK)]
+    if primary == "act":
+        return [_Way(found.filter(act=act)) for act in _acts(wanted.act)]
+    return [_Way(found)]
+
+
+def _conditions(wanted: Filter, prefix: str = "") -> Q:
+    """The whole filter, as asked of events or (by prefix) of what leads to them."""
+    exact: dict[str, object] = {
+        "deployment": wanted.deployment,
+        "outcome": wanted.outcome,
+        "request_id": wanted.request,
+        "personal__ip": wanted.address,
+        "act__in": _acts(wanted.act),
+        "id__gte": first_id(wanted.start) if wanted.start else None,
+        "id__lte": last_id(wanted.end) if wanted.end else None,
+    }
+    found = Q(**{f"{prefix}{name}": value for name, value in exact.items() if value})
+    if wanted.person:
+        ways = _people(wanted.person)
+        found &= _any(Q(**{f"{prefix}{n}": v for n, v in way.items()}) for way in ways)
+    if wanted.object:
+        ids = _object_ids(wanted.object)
+        mentioned = Mention.objects.filter(object_id__in=ids).values("event_id")
+        found &= _any(
+            Q(**{f"{prefix}{name}": value})
+            for name, value in (
+                ("object_label", wanted.object), ("object_id__in", ids), ("id__in", mentioned)
+            )
+        )  # fmt: skip
+    return found
+
+
+def _ids(ways: list[_Way], bound: Mapping[str, object], order: str) -> list[UUID]:
+    """The first PAGE + 1 ids, merged from the first of each way."""
+    first, *others = [way.ids(bound, order)[: PAGE + 1] for way in ways]
+    return list(first.union(*others).order_by(f"{order}id")[: PAGE + 1] if others else first)
+
+
+def _count(ways: list[_Way]) -> int:
+    """How many match, or a little more than COUNT_LIMIT."""
+    first, *others = [way.ids({}, "").order_by()[: COUNT_LIMIT + 1] for way in ways]
+    return first.union(*others).count() if others else first.count()
+
+
+def _any(ways: Iterable[Q]) -> Q:
+    return reduce(or_, ways)
+
+
+def _people(text: str) -> list[dict[str, str]]:
+    """By an account's id, or by a part of its names; or by the name that was typed at a sign-in
+    that failed, when nobody was signed in yet."""
     if _uuid(text) or text.startswith("system:"):
-        return [text]
-    people = User.objects.filter(Q(username__icontains=text) | Q(display_name__icontains=text))
-    return [str(pk) for pk in people.values_list("pk", flat=True)[:200]]
+        return [{"actor_id": text}]
+    known = User.objects.filter(Q(username__icontains=text) | Q(display_name__icontains=text))
+    ids = list(known.values_list("pk", flat=True)[: MAX_PEOPLE + 1])
+    if len(ids) > MAX_PEOPLE:
+        raise Invalid(
+            _("More than %(most)d people match. Write more of the name.") % {"most": MAX_PEOPLE},
+            field="person",
+        )
+    typed = {"actor_id": "", "personal__values__actor.name__icontains": text}
+    return [typed, *({"actor_id": str(pk)} for pk in ids)]
 
 
-def _moment(text: str, *, end: bool) -> datetime | None:
-    try:
-        if day := parse_date(text):
-            return timezone.make_aware(datetime.combine(day, time.max if end else time.min))
-        moment = parse_datetime(text)
-    except ValueError:
-        return None
-    return timezone.make_aware(moment) if moment and timezone.is_naive(moment) else moment
+def _object_ids(text: str) -> list[str]:
+    """The id itself; or of people, whose names are not in the log, those of that name."""
+    named = User.objects.filter(username__iexact=text).values_list("pk", flat=True)
+    return [text, *(str(pk) for pk in named)]
 
 
-def _first_id(moment: datetime) -> UUID:
-    """The least UUIDv7 of a moment: ids sort by time, so the key's own index finds it."""
-    return UUID(int=(int(moment.timestamp() * 1000) << 80))
-
-
-def _last_id(moment: datetime) -> UUID:
-    return UUID(int=((int(moment.timestamp() * 1000) + 1) << 80) - 1)
+def _acts(text: str) -> list[str]:
+    if not text or text in set(Act):
+        return [text] if text else []
+    return [act.value for act in Act if act.category == text and act.recorded]
 
 
 def _uuid(text: str) -> UUID | None:

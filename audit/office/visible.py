@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 
-# Controls, zero-width characters, bidirectional overrides and isolates, line separators.
-UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+# Controls; format characters: zero-width, bidirectional, tags; fillers that look like nothing.
+_INVISIBLE = (
+    "\x7f-\x9f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff\ud800-\udfff"
 )
+UNSEEN = re.compile(f"[\x00-\x1f{_INVISIBLE}]")
+UNSEEN_BUT_NEWLINE = re.compile(f"[\x00-\x09\x0b-\x1f{_INVISIBLE}]")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
-def visible(text: str) -> str:
-    """The text with unseen characters as codes such as <U+202E>."""
-    return UNSEEN.sub(lambda m: f"<U+{ord(m[0]):04X}>", text)
+def visible(text: str, *, lines: bool = False) -> str:
+    """The text with unseen characters as codes such as <U+202E>; `lines` keeps line ends."""
+    pattern = UNSEEN_BUT_NEWLINE if lines else UNSEEN
+    return pattern.sub(lambda m: f"<U+{ord(m[0]):04X}>", text)
 
 
-def cell(value: object) -> str:
-    """A value as a spreadsheet may open it: nothing unseen, nothing that begins a formula."""
-    raw = "" if value is None else str(value)
-    shown = visible(raw.replace("\r\n", "\n"))
-    return f"'{shown}" if raw.lstrip(" \n").startswith(FORMULA) else shown
+def cell(text: str) -> str:
+    """Text as a spreadsheet may open it: nothing unseen, nothing that begins a formula."""
+    shown = visible(text)
+    guarded = text.startswith(FORMULA) or text.lstrip().startswith(FORMULA)
+    return f"'{shown}" if guarded else shown

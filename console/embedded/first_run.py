@@ -114,7 +114,7 @@ def _deployment(node: Node) -> Deployment:
             model=stored.model,
             node=node,
             system_prompt=SYSTEM_PROMPT,
-            parameters={"temperature": 0.2, "num_ctx": 2048},
+            parameters={"temperature": 0, "num_ctx": 2048, "num_predict": 512},
             description="A small general assistant.",
         )
     elif deployment.can_start:

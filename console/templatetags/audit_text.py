@@ -1,4 +1,4 @@
-"""How untrusted text of events is shown: unseen characters as codes."""
+"""How untrusted text of events is shown: unseen characters as codes. Escaping is the template's."""
 
 from __future__ import annotations
 
@@ -11,5 +11,11 @@ register = template.Library()
 
 @register.filter
 def visible(value: object) -> str:
-    """Escaping is the template's; this shows what could not be seen."""
+    """One line: line ends, too, are codes."""
     return shown("" if value is None else str(value))
+
+
+@register.filter
+def visible_lines(value: object) -> str:
+    """Text of ours with values of others in it: its own line ends stay."""
+    return shown("" if value is None else str(value), lines=True)

@@ -2,98 +2,91 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Iterator
 from itertools import groupby
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
-from django.db import connection
-from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpResponse, StreamingHttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
+from access import policy
 from access.errors import Invalid
-from audit.ledger.acts import REGISTRY, Act
-from audit.ledger.event import OUTCOMES
-from audit.ledger.models import Event
-from audit.office import actions
-from audit.office.export import personal_of, sentence
-from audit.office.search import Filter
+from audit.ledger.acts import Act
+from audit.office import actions, search
+from audit.office.export import Drawn
+from audit.office.filters import Filter
+from audit.office.reading import CATEGORY_NAMES, OUTCOME_NAMES, Reading, sentence
 from console.htmx import render_page
 from console.requests import PageRequest
 
 LABELS = {
-    "person": _("Person"), "act": _("Action"), "object": _("Object"), "deployment": _("Deployment"),
-    "outcome": _("Outcome"), "request": _("Request id"), "address": _("Address"),
-    "start": _("From"), "end": _("To"),
-}  # fmt: skip
-OUTCOME_NAMES = {
-    "success": _("success"), "failure": _("failure"), "denied": _("denied"), "error": _("error"),
-    "aborted": _("aborted"),
-}  # fmt: skip
+    "person": _("Person"),
+    "act": _("Action"),
+    "object": _("Object"),
+    "deployment": _("Deployment"),
+    "outcome": _("Outcome"),
+    "start": _("From"),
+    "end": _("To"),
+    "request": _("Request id"),
+    "address": _("Address"),
+}
 
 
 def event_list(request: PageRequest) -> HttpResponse:
-    values = request.GET.dict()
-    errors = {}
+    """A filter that cannot be understood finds nothing: it must not look as if it had worked."""
+    policy.require(request.actor, Act.AUDIT_SEARCH)
+    values = {name: request.GET.get(name, "") for name in LABELS}
+    context: dict[str, Any] = {"categories": _categories(), "outcomes": OUTCOME_NAMES.items()}
     try:
         wanted = Filter.parse(values)
+        page = actions.search(
+            actor=request.actor,
+            wanted=wanted,
+            before=request.GET.get("before", ""),
+            after=request.GET.get("after", ""),
+        )
     except Invalid as error:
-        wanted, errors = Filter(), {error.field: str(error)}
-    page = actions.search(
-        actor=request.actor,
-        wanted=wanted,
-        before=values.get("before", ""),
-        after=values.get("after", ""),
-    )
+        context |= {"values": values, "problem": {"field": error.field, "text": str(error)}}
+        context["problem"]["label"] = LABELS.get(error.field, "")
+        return render_page(request, "audit/list.html", context, partial="events", status=422)
     active = wanted.active()
-    context = {
+    context |= {
+        "values": values | _local_times(wanted),
         "page": page,
-        "rows": [shown(event) for event in page.events],
-        "values": values if errors else active,
-        "errors": errors,
-        "chips": [_chip(active, name) for name in active],
+        "rows": [Reading(event) for event in page.events],
+        "active": active,
+        "chips": [_chip(wanted, active, name) for name in active],
         "query": urlencode(active),
-        "categories": _categories(),
-        "outcomes": [(o, OUTCOME_NAMES[o]) for o in OUTCOMES],
     }
-    status = 422 if errors else 200
-    return render_page(request, "audit/list.html", context, partial="events", status=status)
+    return render_page(request, "audit/list.html", context, partial="events")
 
 
 def event_detail(request: PageRequest, pk: UUID) -> HttpResponse:
     event = actions.view(actor=request.actor, pk=pk)
-    leaf = json.loads(bytes(event.leaf))
-    same = Event.objects.filter(request_id=event.request_id).select_related("personal")
     context = {
-        "event": shown(event),
-        "leaf": leaf,
-        "pretty": json.dumps(leaf, indent=2, ensure_ascii=False),
-        "raw": bytes(event.leaf).decode(),
-        "hash": bytes(event.leaf_hash).hex(),
-        "changes": _changes(leaf, personal_of(event)),
-        "objects": _objects(leaf, personal_of(event)),
-        "personal": personal_of(event),
-        "siblings": [shown(e) for e in same.order_by("id")[:50]] if event.request_id else [],
+        "event": event,
+        "reading": Reading(event),
+        "siblings": [Reading(other) for other in search.same_request(event)],
     }
     return render_page(request, "audit/detail.html", context)
 
 
 @require_POST
-def event_export(request: PageRequest) -> HttpResponseBase:
-    """The filtered set as a file, streamed. A break in the middle breaks the download."""
+def event_export(request: PageRequest) -> StreamingHttpResponse:
+    """The filtered set as a file, streamed. A failure in the middle breaks the download off."""
+    policy.require(request.actor, Act.AUDIT_EXPORT)
     wanted = Filter.parse(request.POST.dict())
-    export = actions.export(
+    stream = actions.export(
         actor=request.actor, wanted=wanted, format=request.POST.get("format", "")
     )
-    name = f"fusebox-events-{timezone.localtime():%Y%m%d-%H%M%S}.{export.format}"
+    name = f"fusebox-events-{timezone.localtime():%Y%m%d-%H%M%S}.{stream.format}"
     return StreamingHttpResponse(
-        _in_threads(export.chunks),
-        content_type=export.content_type,
+        Drawn(stream) if isinstance(request, ASGIRequest) else stream,
+        content_type=stream.content_type,
         headers={
             "Content-Disposition": f'attachment; filename="{name}"',
             "Cache-Control": "no-store",
@@ -101,71 +94,29 @@ def event_export(request: PageRequest) -> HttpResponseBase:
     )
 
 
-def _next(chunks: Iterator[bytes]) -> bytes | None:
-    return next(chunks, None)
+def _local_times(wanted: Filter) -> dict[str, str]:
+    """The times as a form's field shows them."""
+    times = {"start": wanted.start, "end": wanted.end}
+    return {n: f"{timezone.localtime(t):%Y-%m-%dT%H:%M}" if t else "" for n, t in times.items()}
 
 
-async def _in_threads(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """A generator that asks the database, drawn from the event loop without blocking it."""
-    try:
-        while (chunk := await sync_to_async(_next)(chunks)) is not None:
-            yield chunk
-    finally:
-        await sync_to_async(connection.close)()
-
-
-def shown(event: Event) -> dict[str, Any]:
-    """An event as list and detail show it."""
-    leaf = json.loads(bytes(event.leaf))
-    personal = personal_of(event)
-    return {
-        "pk": event.pk,
-        "at": event.at,
-        "act": event.act,
-        "sentence": sentence(event.act),
-        "outcome": event.outcome,
-        "outcome_name": OUTCOME_NAMES[event.outcome],
-        "reason": leaf.get("reason", ""),
-        "who": personal.get("actor.name") or leaf["actor"].get("name", ""),
-        "actor_id": event.actor_id,
-        "actor_kind": event.actor_kind,
-        "object": event.object_label or personal.get("obj.0.label", ""),
-        "object_type": event.object_type,
-        "object_id": event.object_id,
-        "request_id": event.request_id,
-        "use": leaf.get("use", {}),
-    }
-
-
-def _objects(leaf: dict[str, Any], personal: dict[str, str]) -> list[dict[str, str]]:
-    return [
-        {**obj, "label": obj.get("label") or personal.get(f"obj.{i}.label", "")}
-        for i, obj in enumerate(leaf["obj"])
-    ]
-
-
-def _changes(leaf: dict[str, Any], personal: dict[str, str]) -> list[dict[str, Any]]:
-    """Before and after; values that are committed to only are opened while they are kept."""
-    found = []
-    for change in leaf.get("chg", []):
-        name = change["field"]
-        sides = {
-            side: change.get(side, personal.get(f"chg.{name}.{side}")) for side in ("old", "new")
-        }
-        found.append({"field": name, **sides})
-    return found
-
-
-def _chip(active: dict[str, str], name: str) -> dict[str, Any]:
-    """A filter in force, and the address of the page without it."""
+def _chip(wanted: Filter, active: dict[str, str], name: str) -> dict[str, Any]:
+    """A filter in force in words, and the address of the page without it."""
+    value = getattr(wanted, name)
+    if name in ("start", "end"):
+        value = f"{timezone.localtime(value):%Y-%m-%d %H:%M:%S}"
+    elif name == "act":
+        value = CATEGORY_NAMES.get(value) or sentence(value)
+    elif name == "outcome":
+        value = OUTCOME_NAMES[value]
     rest = {k: v for k, v in active.items() if k != name}
-    return {"label": LABELS[name], "value": active[name], "without": urlencode(rest)}
+    return {"label": LABELS[name], "value": value, "without": urlencode(rest)}
 
 
-def _categories() -> list[tuple[str, list[tuple[str, object]]]]:
-    """The acts that are recorded, grouped."""
-    acts = [a for a in Act if REGISTRY[a].recorded]
+def _categories() -> list[tuple[str, object, list[tuple[str, str]]]]:
+    """The acts that are recorded, in groups, in words."""
+    groups = groupby((a for a in Act if a.recorded), key=lambda a: a.category)
     return [
-        (category, [(a.value, a.sentence) for a in group])
-        for category, group in groupby(acts, key=lambda a: a.category)
+        (category, CATEGORY_NAMES[category], [(a.value, sentence(a)) for a in group])
+        for category, group in groups
     ]

@@ -6,6 +6,7 @@ Both go through the gateway's pipeline: the same grant, the same events as an ap
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import cast
 from uuid import UUID
 
@@ -74,8 +75,9 @@ def _stream_of(
     async def chunks() -> AsyncIterator[bytes]:
         try:
             answer = await pipeline.chat(runtime.current(), actor, asked, via=via)
-            async for chunk in cast(AsyncIterator[bytes], answer.chunks):
-                yield chunk
+            async with aclosing(cast(pipeline.Chunks, answer.chunks)) as stream:
+                async for chunk in stream:
+                    yield chunk
         except ApiError as error:
             yield b"data: " + error.body() + b"\n\n"
 

@@ -107,7 +107,7 @@ function finish(turn, state, total) {
     problem.textContent = state.error || words.empty;
     meta.append(problem, button(words.retry, () => { retry(turn, state); }));
   }
-  if (state.text) meta.append(button(words.copy, () => navigator.clipboard?.writeText(state.text)));
+  if (state.text) meta.append(button(words.copyWord, () => navigator.clipboard?.writeText(state.text)));
   if (asCurl && state.usage) meta.append(figures(state, total));
   document.getElementById("spoken").textContent = state.error || state.text;
   message.focus();

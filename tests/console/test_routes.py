@@ -31,8 +31,8 @@ ANSWERS = {
 }
 # route name: (GET, POST)
 ROWS: dict[str, tuple[str, str]] = {
-    "home": ("soo" "ss", "soo" "ss"),
-    "sign-in": ("ossss", "v" "ssss"),
+    "home": ("sooss", "sooss"),
+    "sign-in": ("ossss", "vssss"),
     "sign-out": ("smmmm", "sssss"),
     "account": ("soooo", "svvvv"),
     "set_language": ("sssss", "sssss"),
@@ -100,7 +100,9 @@ ROWS: dict[str, tuple[str, str]] = {
 }
 
 
-def routes(patterns: list[URLPattern | URLResolver], prefix: str = "/") -> Iterator[tuple[str, str]]:
+def routes(
+    patterns: list[URLPattern | URLResolver], prefix: str = "/"
+) -> Iterator[tuple[str, str]]:
     """(name, path template) of every URL of the configuration."""
     for entry in patterns:
         path = prefix + str(entry.pattern)
@@ -189,6 +191,8 @@ def test_a_grantless_colleague_is_refused_and_it_is_recorded(
     assert b"deployment.use" in bytes(denied.leaf)
 
 
-def test_a_disabled_grant_is_gone_from_the_chat_list(client_of: Callable[[str], Client], paths: dict[str, str]) -> None:
+def test_a_disabled_grant_is_gone_from_the_chat_list(
+    client_of: Callable[[str], Client], paths: dict[str, str]
+) -> None:
     assert paths["deployment-use"].encode() in client_of("member").get("/chat/").content
     assert paths["deployment-use"].encode() not in client_of("mallory").get("/chat/").content

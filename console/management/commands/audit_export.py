@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import sys
+import tempfile
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import psycopg
 from django.core.management.base import BaseCommand, CommandError
 
 from access.errors import Refusal
 from audit.ledger.actor import Actor
 from audit.office import actions
-from audit.office.search import Filter
+from audit.office.filters import Filter
 
 LATER = ("xlsx", "ocsf", "cef", "bundle")
+OPTIONS = {"start": "--from", "end": "--to", "format": "--format"}
 
 
 class Command(BaseCommand):
-    help = "Export events. JSON Lines are the canonical bytes; CSV is for people."
+    help = "Export events, oldest first. JSON Lines are the canonical bytes; CSV is for people."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--from", dest="start", default="", help="first day or moment, ISO 8601"
-        )
-        parser.add_argument("--to", dest="end", default="", help="last day or moment, ISO 8601")
+        parser.add_argument("--from", dest="start", default="", help="first day or moment")
+        parser.add_argument("--to", dest="end", default="", help="last day or moment, included")
         parser.add_argument("--format", required=True, choices=["jsonl", "csv", *LATER])
         parser.add_argument("--output", required=True, help="a file, or - for standard output")
 
@@ -37,39 +40,49 @@ class Command(BaseCommand):
                 returncode=2,
             )
         try:
-            wanted = Filter.parse({"start": options["start"], "end": options["end"]})
-            export = actions.export(
-                actor=Actor.system("audit_export"),
-                wanted=wanted,
-                format=options["format"],
-                details={"os_user": _os_user()},
-            )
+            with _whole(options["output"]) as file:
+                count = self._write(file, options)
         except Refusal as error:
-            raise CommandError(f"{error.field}: {error}", returncode=2) from error
-        if options["output"] == "-":
-            for chunk in export.chunks:
-                sys.stdout.buffer.write(chunk)
-            return
-        path = Path(options["output"])
-        part = path.with_name(f"{path.name}.part")
-        try:
-            self._write(part, export)
-            part.replace(path)
+            option = OPTIONS.get(error.field, "")
+            raise CommandError(f"{option} {error}".strip(), returncode=2) from error
+        except psycopg.Error as error:
+            raise CommandError(f"The export broke off, nothing is written: {error}") from error
         except OSError as error:
-            part.unlink(missing_ok=True)
             raise CommandError(
-                f"{path} cannot be written: {error.strerror}", returncode=2
+                f"{options['output']} cannot be written: {error.strerror}", returncode=2
             ) from error
-        self.stderr.write(f"{export.count} events in {path}")
+        self.stderr.write(f"{count} events in {options['output']}")
 
-    def _write(self, part: Path, export: actions.Export) -> None:
-        """Whole or not at all: the file gets its name when its last byte is on the disk."""
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    def _write(self, file: BinaryIO, options: dict[str, Any]) -> int:
+        stream = actions.export(
+            actor=Actor.system("audit_export"),
+            wanted=Filter.parse({"start": options["start"], "end": options["end"]}),
+            format=options["format"],
+            details={"os_user": _os_user()},
+        )
+        for piece in stream:
+            file.write(piece)
+        return stream.count
+
+
+@contextlib.contextmanager
+def _whole(output: str) -> Iterator[BinaryIO]:
+    """A file that appears under its name, readable by its owner only, when it is whole."""
+    if output == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    path = Path(output).absolute()
+    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
         with os.fdopen(descriptor, "wb") as file:
-            for chunk in export.chunks:
-                file.write(chunk)
+            yield file
             file.flush()
             os.fsync(file.fileno())
+        Path(part).replace(path)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
 
 
 def _os_user() -> str:
