@@ -20,9 +20,17 @@ from console.embedded.installation import Installation
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_S = 180
-CLEAN = {"DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_SEALER_URL", "REDIS_URL", "FUSEBOX_DATA",
-         "FUSEBOX_SECRET_KEY", "FUSEBOX_DB_AS", "DJANGO_SETTINGS_MODULE",
-         "FUSEBOX_ENFORCE_FIRST_PASSWORD_CHANGE"}  # fmt: skip
+CLEAN = {
+    "DATABASE_URL",
+    "DATABASE_OWNER_URL",
+    "DATABASE_SEALER_URL",
+    "REDIS_URL",
+    "FUSEBOX_DATA",
+    "FUSEBOX_SECRET_KEY",
+    "FUSEBOX_DB_AS",
+    "DJANGO_SETTINGS_MODULE",
+    "FUSEBOX_ENFORCE_FIRST_PASSWORD_CHANGE",
+}
 
 
 def free_port() -> int:

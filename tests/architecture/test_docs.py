@@ -11,8 +11,14 @@ from tests.architecture.source import ROOMS, ROOT, files, tree
 
 READERS = {"env.str", "env.int", "env.bool", "env.list", "env.float", "secret"}
 # Read by console/database.py's callers under names that are values there, not literals here.
-ALSO = {"DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_SEALER_URL", "DATABASE_ADMIN_URL",
-        "FUSEBOX_HOST", "FUSEBOX_OLLAMA_URL"}  # fmt: skip
+ALSO = {
+    "DATABASE_URL",
+    "DATABASE_OWNER_URL",
+    "DATABASE_SEALER_URL",
+    "DATABASE_ADMIN_URL",
+    "FUSEBOX_HOST",
+    "FUSEBOX_OLLAMA_URL",
+}
 VARIABLE = re.compile(r"\b(?:FUSEBOX_[A-Z_]+|DATABASE_[A-Z_]*URL|REDIS_URL)\b")
 
 

@@ -39,7 +39,14 @@ def test_ruff_refuses_a_second_way_to_ollama_and_a_signal(tmp_path: Path) -> Non
     planted = tmp_path / "planted.py"
     planted.write_text("import httpx\nfrom django.db.models.signals import post_save\n")
     done = run(
-        "ruff", "check", "--config", str(ROOT / "pyproject.toml"), "--select", "TID251",
-        "--output-format", "concise", str(planted),
-    )  # fmt: skip
+        "ruff",
+        "check",
+        "--config",
+        str(ROOT / "pyproject.toml"),
+        "--select",
+        "TID251",
+        "--output-format",
+        "concise",
+        str(planted),
+    )
     assert done.stdout.count("TID251") == 2, done.stdout + done.stderr

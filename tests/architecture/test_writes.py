@@ -11,9 +11,22 @@ import pytest
 from tests.architecture.source import ROOT, calls, files, name, tree
 
 WRITES = {
-    "create", "acreate", "get_or_create", "update_or_create", "bulk_create", "bulk_update",
-    "delete", "adelete", "update", "aupdate", "save", "asave", "raw", "executemany", "set_password",
-}  # fmt: skip
+    "create",
+    "acreate",
+    "get_or_create",
+    "update_or_create",
+    "bulk_create",
+    "bulk_update",
+    "delete",
+    "adelete",
+    "update",
+    "aupdate",
+    "save",
+    "asave",
+    "raw",
+    "executemany",
+    "set_password",
+}
 # `actions.update(...)`, `self.fields.update(...)`: the word on something that is no row.
 HARMLESS = re.compile(
     r"^(?:actions|access|deploy|verbs|headers|context|parameters|messages|hashlib|self\.fields)\b"

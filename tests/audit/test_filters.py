@@ -14,7 +14,17 @@ from audit.office.search import first_id, last_id
 
 
 def test_an_empty_form_is_an_empty_filter() -> None:
-    names = ["person", "act", "object", "deployment", "outcome", "request", "address", "start", "end"]
+    names = [
+        "person",
+        "act",
+        "object",
+        "deployment",
+        "outcome",
+        "request",
+        "address",
+        "start",
+        "end",
+    ]
     assert Filter.parse(dict.fromkeys(names, " ")) == Filter()
     assert Filter.parse(QueryDict("person=&unknown=x").dict()).active() == {}
 

@@ -1,4 +1,7 @@
-"""A real Chromium, and somebody signed in with it. Screens are kept when FUSEBOX_SCREENSHOTS names a folder."""
+"""A real Chromium, and somebody signed in with it.
+
+Screens are kept when FUSEBOX_SCREENSHOTS names a folder.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,11 @@ LANGUAGES = ("en-US", "zh-CN")
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")  # fmt: skip
+    program = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     assert program, "Chromium is not installed; `make test` says how to get it"
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(
@@ -67,7 +74,11 @@ class Visitor:
     def words_outside(self, allowed: str) -> list[str]:
         """Runs of Latin letters on the page that are neither names nor `allowed`."""
         shown = self.page.inner_text("body")
-        return [w for w in re.findall(r"[A-Za-z][a-z]{3,}(?: [a-z]{2,}){2,}", shown) if not re.search(allowed, w)]  # fmt: skip
+        return [
+            w
+            for w in re.findall(r"[A-Za-z][a-z]{3,}(?: [a-z]{2,}){2,}", shown)
+            if not re.search(allowed, w)
+        ]
 
 
 @pytest.fixture(params=LANGUAGES)
@@ -81,7 +92,9 @@ def visit(console: Console, browser: Browser, language: str) -> Iterator[Callabl
     contexts, visitors = [], []
 
     def make(role: str, width: int = 1440) -> Visitor:
-        context = browser.new_context(locale=language, viewport={"width": width, "height": 900}, accept_downloads=True)  # fmt: skip
+        context = browser.new_context(
+            locale=language, viewport={"width": width, "height": 900}, accept_downloads=True
+        )
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(30_000)

@@ -139,9 +139,16 @@ def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str
     assert Key.objects.get() == key
     event = Event.objects.order_by("-id")[0]
     things: dict[str, object] = {
-        "node": node.pk, "model": model.pk, "deployment": deployment.pk, "operation": operation.pk,
-        "user": people["mallory"].pk, "team": team.pk, "grant": grant.pk, "key": key.pk, "event": event.pk,
-    }  # fmt: skip
+        "node": node.pk,
+        "model": model.pk,
+        "deployment": deployment.pk,
+        "operation": operation.pk,
+        "user": people["mallory"].pk,
+        "team": team.pk,
+        "grant": grant.pk,
+        "key": key.pk,
+        "event": event.pk,
+    }
     found = {}
     for name, template in ROUTES.items():
         noun = name.removeprefix("api-").split("-")[0]

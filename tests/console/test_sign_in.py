@@ -23,7 +23,9 @@ def sign_in(client: Client, name: str, password: str) -> int:
 
 
 def events() -> list[tuple[str, str]]:
-    return list(Event.objects.filter(act__startswith="auth.").order_by("id").values_list("act", "outcome"))  # fmt: skip
+    return list(
+        Event.objects.filter(act__startswith="auth.").order_by("id").values_list("act", "outcome")
+    )
 
 
 def test_signing_in_and_out_are_events(member: User) -> None:
@@ -79,7 +81,10 @@ def test_a_forged_form_is_refused_and_recorded(member: User) -> None:
 
 def test_the_language_follows_the_browser_and_the_switch() -> None:
     client = Client()
-    assert "登录" in client.get("/sign-in/", headers={"accept-language": "zh-CN,zh;q=0.9"}).content.decode()  # fmt: skip
+    assert (
+        "登录"
+        in client.get("/sign-in/", headers={"accept-language": "zh-CN,zh;q=0.9"}).content.decode()
+    )
     assert "Sign in" in client.get("/sign-in/", headers={"accept-language": "en"}).content.decode()
     client.post("/language/", {"language": "zh-hans", "next": "/sign-in/"})
     assert "登录" in client.get("/sign-in/", headers={"accept-language": "en"}).content.decode()

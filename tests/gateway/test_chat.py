@@ -43,8 +43,11 @@ def test_the_openai_sdk_works_unchanged(console: Console) -> None:
     assert [m.id for m in client.models.list()] == ["assistant"]
     assert client.models.retrieve("assistant").owned_by == "fusebox"
     stream = client.chat.completions.create(
-        model="assistant", messages=[QUESTION], temperature=0, stream=True,  # type: ignore[list-item]
-    )  # fmt: skip
+        model="assistant",
+        messages=[QUESTION],
+        temperature=0,
+        stream=True,  # type: ignore[list-item]
+    )
     chunks = list(stream)
     assert "Paris" in "".join(c.choices[0].delta.content or "" for c in chunks)
     assert chunks[-1].choices[0].finish_reason == "stop"
@@ -53,9 +56,12 @@ def test_the_openai_sdk_works_unchanged(console: Console) -> None:
 
 def test_usage_comes_with_a_stream_only_when_asked_for(console: Console) -> None:
     asked = sdk(console).chat.completions.create(
-        model="assistant", messages=[QUESTION], temperature=0, stream=True,  # type: ignore[list-item]
+        model="assistant",
+        messages=[QUESTION],
+        temperature=0,
+        stream=True,  # type: ignore[list-item]
         stream_options={"include_usage": True},
-    )  # fmt: skip
+    )
     last = list(asked)[-1]
     assert last.choices == []
     assert last.usage is not None

@@ -71,9 +71,7 @@ SILENT = """
 CREATE OR REPLACE FUNCTION gateway_directory_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN PERFORM nextval('gateway_directory_version'); RETURN NULL; END $$
 """
-SPEAKING = SILENT.replace(
-    "RETURN NULL", "PERFORM pg_notify('fusebox_directory', ''); RETURN NULL"
-)
+SPEAKING = SILENT.replace("RETURN NULL", "PERFORM pg_notify('fusebox_directory', ''); RETURN NULL")
 
 
 def test_an_expired_key_is_refused(console: Console, security: Person) -> None:

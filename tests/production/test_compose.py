@@ -20,8 +20,13 @@ TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = ["web", "gateway", "worker", "beat", "migrate"]
-OF_OTHERS = {"OLLAMA_NO_CLOUD", "POSTGRES_PASSWORD_FILE", "POSTGRES_INITDB_ARGS",
-             "FUSEBOX_DOMAIN", "FUSEBOX_TLS"}  # fmt: skip
+OF_OTHERS = {
+    "OLLAMA_NO_CLOUD",
+    "POSTGRES_PASSWORD_FILE",
+    "POSTGRES_INITDB_ARGS",
+    "FUSEBOX_DOMAIN",
+    "FUSEBOX_TLS",
+}
 
 
 def problems(document: object) -> list[str]:
