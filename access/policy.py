@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -17,6 +18,8 @@ from audit.ledger.actor import Actor, ActorKind
 from audit.ledger.acts import Act
 
 MAX_HELPERS = 3
+# What was asked for last in this request: a face that catches a refusal records it under this act.
+_asked: ContextVar[Act | None] = ContextVar("asked", default=None)
 Row = TypeVar("Row", bound=models.Model)
 
 
@@ -45,8 +48,14 @@ def require(
     actor: Actor, act: Act, target: object = None, *, deployment_id: UUID | None = None
 ) -> None:
     """Raise Denied, naming who can help, unless `actor` may do `act`."""
+    _asked.set(act)
     if not can(actor, act, deployment_id):
         raise Denied(actor, act, target=str(target or ""), helpers=who_can_help(act))
+
+
+def last_asked() -> Act | None:
+    """The act that was asked for last, by the view or by the verb that then refused."""
+    return _asked.get()
 
 
 def get_for(actor: Actor, act: Act, rows: models.QuerySet[Row], pk: object) -> Row:

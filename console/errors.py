@@ -15,7 +15,7 @@ from rest_framework.views import set_rollback
 
 from access.errors import Denied, Invalid, Missing, Refusal, WrongState
 from audit.ledger.log import LogUnavailable
-from console.requests import PageRequest
+from console.requests import PageRequest, failed
 
 STATUS: tuple[tuple[type[Exception], int], ...] = (
     (Denied, 403),
@@ -50,9 +50,16 @@ class ErrorPages:
         status = status_of(error)
         if status is None or isinstance(error, Http404):
             return None
-        if isinstance(error, Denied):
-            request.denials.append(error)
+        note(request, error)
         return page(request, status, error)
+
+
+def note(request: PageRequest, error: Exception) -> None:
+    """Remember what was refused, for the outermost layer to record."""
+    if isinstance(error, Denied):
+        request.denials.append(error)
+    elif isinstance(error, Refusal) and not isinstance(error, Missing):
+        failed(request, error)
 
 
 def status_of(error: Exception) -> int | None:
@@ -81,8 +88,7 @@ def api_error(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler: the same table."""
     request: PageRequest = context["request"]._request
     set_rollback()
-    if isinstance(error, Denied):
-        request.denials.append(error)
+    note(request, error)
     if isinstance(error, drf.APIException):
         return _drf_error(error)
     status = status_of(error)

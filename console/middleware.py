@@ -34,11 +34,15 @@ def audit_requests(get_response: Handler) -> Handler:
 
     def middleware(request: PageRequest) -> HttpResponseBase:
         request.origin = origin_of(request)
-        request.denials = []
+        request.denials, request.failures = [], []
         response = get_response(request)
         try:
             for denied in request.denials:
                 record_denial(denied)
+            for failure in request.failures:
+                log.record_alone(
+                    request.actor, failure.act, outcome="failure", reason=failure.reason
+                )
         except log.LogUnavailable:
             return errors.page(request, 503)
         response.headers["X-Request-ID"] = request.origin.request_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.contrib import messages
@@ -10,8 +11,10 @@ from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import Promise
 
+from access import policy
 from access.errors import Denied, Missing, Refusal
 from access.models import User
+from audit.ledger.acts import Act
 from console.htmx import redirect
 
 if TYPE_CHECKING:
@@ -22,6 +25,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A verb that was permitted and refused: recorded once everything rolled back."""
+
+    act: Act
+    reason: str
+
+
 class PageRequest(HttpRequest):
     """What our middleware adds to Django's request."""
 
@@ -29,7 +40,14 @@ class PageRequest(HttpRequest):
     actor: Actor
     origin: Origin
     denials: list[Denied]
+    failures: list[Failure]
     htmx: HtmxDetails
+
+
+def failed(request: PageRequest, error: Refusal) -> None:
+    """Note what was tried in vain, under the act that was asked for last."""
+    if asked := policy.last_asked():
+        request.failures.append(Failure(asked, f"{error.code} {error.field}".strip()))
 
 
 def act(
@@ -41,13 +59,14 @@ def act(
     except (Denied, Missing):
         raise
     except Refusal as error:
+        failed(request, error)
         messages.error(request, str(error))
     else:
         messages.success(request, str(done))
     return redirect(request, then)
 
 
-def submit(form: Form, verb: Callable[[dict[str, Any]], T]) -> T | None:
+def submit(request: PageRequest, form: Form, verb: Callable[[dict[str, Any]], T]) -> T | None:
     """Call a verb with the form's values; what it refuses appears beside the field."""
     if not form.is_valid():
         return None
@@ -56,5 +75,6 @@ def submit(form: Form, verb: Callable[[dict[str, Any]], T]) -> T | None:
     except (Denied, Missing):
         raise
     except Refusal as error:
+        failed(request, error)
         form.add_error(error.field if error.field in form.fields else None, str(error))
         return None

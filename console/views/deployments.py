@@ -65,7 +65,7 @@ def deployment_create(request: PageRequest) -> HttpResponse:
     initial = {"model": request.GET.get("model"), "node": request.GET.get("node")}
     form = DeploymentForm(request.POST or None, initial=initial)
     if request.method == "POST":
-        deployment = submit(form, lambda v: _create(request, form))
+        deployment = submit(request, form, lambda v: _create(request, form))
         if deployment:
             messages.success(request, _("%(name)s is being switched on.") % {"name": deployment})
             return redirect(request, reverse("deployment-detail", args=[deployment.pk]))

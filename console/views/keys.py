@@ -35,6 +35,7 @@ def key_issue(request: PageRequest) -> HttpResponse:
     form = KeyForm(request.POST or None, initial={"owner": request.GET.get("owner")})
     if request.method == "POST":
         issued = submit(
+            request,
             form,
             lambda v: actions.issue_key(
                 actor=request.actor,

@@ -39,7 +39,7 @@ def model_pull(request: PageRequest) -> HttpResponse:
     policy.require(request.actor, Act.MODEL_PULL)
     form = PullForm(request.POST or None, initial={"node": request.GET.get("node")})
     if request.method == "POST":
-        operation = submit(form, lambda v: actions.pull_model(actor=request.actor, **v))
+        operation = submit(request, form, lambda v: actions.pull_model(actor=request.actor, **v))
         if operation:
             messages.success(request, _("The pull has begun."))
             return redirect(request, reverse("operation-detail", args=[operation.pk]))

@@ -43,7 +43,7 @@ def node_register(request: PageRequest) -> HttpResponse:
     policy.require(request.actor, Act.NODE_REGISTER)
     form = NodeForm(request.POST or None)
     if request.method == "POST":
-        node = submit(form, lambda v: actions.register_node(actor=request.actor, **v))
+        node = submit(request, form, lambda v: actions.register_node(actor=request.actor, **v))
         if node:
             messages.success(request, _("%(node)s is added.") % {"node": node})
             return redirect(request, reverse("node-detail", args=[node.pk]))
@@ -56,7 +56,9 @@ def node_update(request: PageRequest, pk: UUID) -> HttpResponse:
     node = policy.get_for(request.actor, Act.NODE_UPDATE, Node.objects.all(), pk)
     form = NodeForm(request.POST or None, initial={"name": node.name, "url": node.url})
     if request.method == "POST":
-        changed = submit(form, lambda v: actions.update_node(actor=request.actor, node=node, **v))
+        changed = submit(
+            request, form, lambda v: actions.update_node(actor=request.actor, node=node, **v)
+        )
         if changed:
             messages.success(request, _("%(node)s is changed.") % {"node": changed})
             return redirect(request, reverse("node-detail", args=[node.pk]))

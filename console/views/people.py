@@ -48,7 +48,7 @@ def user_create(request: PageRequest) -> HttpResponse:
     policy.require(request.actor, Act.USER_CREATE)
     form = UserForm(request.POST or None)
     if request.method == "POST":
-        made = submit(form, lambda v: actions.create_user(actor=request.actor, **v))
+        made = submit(request, form, lambda v: actions.create_user(actor=request.actor, **v))
         if made:
             person, password = made
             return _secret_once(
@@ -137,7 +137,9 @@ def service_account_create(request: PageRequest) -> HttpResponse:
     policy.require(request.actor, Act.SERVICE_ACCOUNT_CREATE)
     form = ServiceAccountForm(request.POST or None)
     if request.method == "POST":
-        account = submit(form, lambda v: actions.create_service_account(actor=request.actor, **v))
+        account = submit(
+            request, form, lambda v: actions.create_service_account(actor=request.actor, **v)
+        )
         if account:
             messages.success(
                 request, _("The service account %(name)s is made.") % {"name": account}

@@ -85,6 +85,7 @@ def account(request: PageRequest) -> HttpResponse:
     form = PasswordForm(request.POST or None)
     if request.method == "POST":
         changed = submit(
+            request,
             form,
             lambda v: actions.change_password(
                 actor=request.actor, user=request.user, old=v["old"], new=v["new"]

@@ -50,7 +50,7 @@ def team_create(request: PageRequest) -> HttpResponse:
     policy.require(request.actor, Act.TEAM_CREATE)
     form = TeamForm(request.POST or None)
     if request.method == "POST":
-        team = submit(form, lambda v: actions.create_team(actor=request.actor, **v))
+        team = submit(request, form, lambda v: actions.create_team(actor=request.actor, **v))
         if team:
             messages.success(request, _("The team %(name)s is made.") % {"name": team})
             return redirect(request, reverse("team-detail", args=[team.pk]))
