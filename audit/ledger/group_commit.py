@@ -115,15 +115,20 @@ class GroupCommit:
 
     async def _run(self) -> None:
         delay = RETRY_FIRST_S
+        most = MAX_BATCH
         while True:
             await self._wake.wait()
             self._wake.clear()
             while self._queue or self.failure:
-                batch = self._queue[:MAX_BATCH]
+                batch = self._queue[:most]
                 try:
                     if self._connection is None:
                         await self._connect()
                     await self._store([p.event for p in batch])
+                except psycopg.DataError as error:
+                    # An event that no database takes must not hold up the others: find it.
+                    most = await self._without_the_bad(batch, error)
+                    continue
                 except (psycopg.Error, LogUnavailable, OSError) as error:
                     await self._fail(error)
                     if self._stopping:
@@ -138,6 +143,18 @@ class GroupCommit:
                         pending.done.set_result(None)
             if self._stopping:
                 return
+
+    async def _without_the_bad(self, batch: Sequence[_Pending], error: psycopg.DataError) -> int:
+        """How many to store at once after a refusal: one by one, until the bad one is dropped."""
+        if self._connection is not None:
+            await self._connection.rollback()
+        if len(batch) > 1:
+            return 1
+        bad = self._queue.pop(0)
+        logger.critical("an event was refused and is lost: %s: %r", error, bad.event.leaf)
+        if not bad.done.done():
+            bad.done.set_exception(LogUnavailable(str(error)))
+        return MAX_BATCH
 
     async def _connect(self) -> None:
         try:
