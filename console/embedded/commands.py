@@ -6,10 +6,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from console.embedded import spawn
+from console.embedded import not_root, spawn
 from console.embedded.installation import Installation
 from console.embedded.postgres import Postgres
 
@@ -52,30 +52,58 @@ def engines_for(arguments: list[str]) -> Iterator[None]:
         )
     for name, value in installation.environment().items():
         os.environ.setdefault(name, value)
+    try:
+        not_root.find()
+    except not_root.NoUser as error:
+        sys.exit(str(error))
     with _database(installation):
         yield
 
 
 @contextmanager
 def _database(installation: Installation) -> Iterator[None]:
-    postgres = Postgres(installation)
-    with installation.locked("up", wait=False) as free:
-        running = not free
-    if running:
-        # `make up` runs on this folder; its PostgreSQL serves.
-        if not spawn.wait_until(postgres.is_ready, None, READY_S):
-            sys.exit("The console is starting, but its database does not answer yet. Try again.")
-        yield
-        return
-    with installation.locked("engine", wait=True):
-        child = postgres.start()
-        try:
-            if not spawn.wait_until(postgres.is_ready, child, READY_S):
-                sys.exit(f"PostgreSQL did not start; see {installation.logs / 'postgres.log'}.")
-            postgres.prepare()
-            _migrate_if_empty(installation)
+    """Whoever holds the lock "engine" runs PostgreSQL; the others hold a share of "guests".
+
+    The holder stops it only when it has "guests" for itself, so nobody's database goes away.
+    `make up` holds "engine" as long as it runs.
+    """
+    with ExitStack() as stack:
+        if not stack.enter_context(installation.locked("engine", wait=False)):
+            stack.enter_context(installation.locked("guests", wait=True, shared=True))
+            # Free by now if its holder ended while we came in.
+            if not stack.enter_context(installation.locked("engine", wait=False)):
+                _wait_for_host(installation)
+                yield
+                return
+            stack.close()
+            with _database(installation):
+                yield
+            return
+        with _host(installation):
             yield
-        finally:
+
+
+def _wait_for_host(installation: Installation) -> None:
+    postgres, migrated = Postgres(installation), installation.data / ".migrated"
+    if not spawn.wait_until(lambda: migrated.exists() and postgres.is_ready(), None, READY_S):
+        sys.exit("The console is starting, but its database does not answer yet. Try again.")
+
+
+@contextmanager
+def _host(installation: Installation) -> Iterator[None]:
+    postgres = Postgres(installation)
+    child = postgres.start()
+    try:
+        if not spawn.wait_until(postgres.is_ready, child, READY_S):
+            sys.exit(f"PostgreSQL did not start; see {installation.logs / 'postgres.log'}.")
+        postgres.prepare()
+        _migrate_if_empty(installation)
+        yield
+    finally:
+        with ExitStack() as stack:
+            if not stack.enter_context(installation.locked("guests", wait=False)):
+                print("waiting for another command that uses this database …", file=sys.stderr)
+                stack.enter_context(installation.locked("guests", wait=True))
             spawn.stop(child, postgres.stop_signal, 10)
 
 

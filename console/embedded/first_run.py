@@ -59,6 +59,9 @@ def main() -> int:
         _follow()
         print(f"\nReady: {settings.FUSEBOX_PUBLIC_URL}   accounts: {path}\n", flush=True)
         return 0
+    if wheels.model_file() is None and not StoredModel.objects.filter(tag=MODEL).exists():
+        _without_model()
+        return 0
     try:
         passwords = _people()
         node = _node()
@@ -82,8 +85,23 @@ def _follow() -> None:
         deploy.update_node(actor=ACTOR, node=node, name=NODE, url=url)
 
 
-def _people() -> dict[str, str]:
-    """The four accounts. Those that an interrupted run left behind get a new one-time password."""
+def _without_model() -> None:
+    """Accounts and node only: whoever signs in brings the model. Nothing is reset at a restart."""
+    passwords = _people(renew=False)
+    if not Node.objects.exists():
+        _node()
+    print(f"\nReady: {settings.FUSEBOX_PUBLIC_URL}\n", flush=True)
+    for role, password in passwords.items():
+        print(f"  {role:<10} {password}", flush=True)
+    print(
+        "\nNo model came with this installation. Sign in as the system administrator, pull one on "
+        "the page Models and make a deployment of it.\n",
+        flush=True,
+    )
+
+
+def _people(*, renew: bool = True) -> dict[str, str]:
+    """The four accounts; with `renew`, those of an interrupted run get a new one-time password."""
     passwords = {}
     for role, name in PEOPLE.items():
         user = User.objects.filter(username=role.value).first()
@@ -91,7 +109,7 @@ def _people() -> dict[str, str]:
             user, passwords[role.value] = access.create_user(
                 actor=ACTOR, username=role.value, display_name=name, role=role
             )
-        else:
+        elif renew:
             passwords[role.value] = access.reset_password(actor=ACTOR, user=user)
     return passwords
 
@@ -135,10 +153,7 @@ def _import(node: Node) -> StoredModel:
     """Bring SmolLM2-135M to the node, from the file that came as a package."""
     path = wheels.model_file()
     if path is None:
-        raise Unfinished(
-            "No model came with this installation. Sign in as the system administrator, pull a "
-            "model on the page Models and make a deployment of it."
-        )
+        raise Unfinished("The model is no longer stored on the node, and none came as a package.")
     _say("bringing the model SmolLM2-135M to the node")
     operation = deploy.import_model(actor=ACTOR, node=node, name=MODEL, path=path)
     deadline = time.monotonic() + PATIENCE_S

@@ -4,52 +4,54 @@ from __future__ import annotations
 
 import ctypes
 import os
-import pwd
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Protocol
 
 PR_SET_PDEATHSIG = 1
-CLONE_NEWUSER = 0x10000000
+
+
+class User(Protocol):
+    """Somebody whom a child becomes before it starts."""
+
+    def become(self, libc: ctypes.CDLL) -> None: ...
 
 
 def start(
     command: Sequence[str | Path],
     *,
     env: Mapping[str, str],
-    log: Path,
+    log: Path | None,
     cwd: Path | None = None,
-    unprivileged: bool = False,
+    user: User | None = None,
     end_with: signal.Signals = signal.SIGTERM,
 ) -> subprocess.Popen[bytes]:
-    """Start `command` in a session of its own, its output going to `log`.
+    """Start `command` in a session of its own, its output going to `log` or to ours.
 
-    When the supervisor dies, even by SIGKILL, the child gets `end_with`. With `unprivileged` a
-    program that refuses to run as root sees another user (see as_another_user).
+    When the supervisor dies, even by SIGKILL, the child gets `end_with`. `user` is for a program
+    that refuses to run as root.
     """
-    hide_root = unprivileged and os.geteuid() == 0
-    with log.open("ab") as output:
+    with ExitStack() as stack:
+        output = stack.enter_context(log.open("ab")) if log else None
         return subprocess.Popen(
             [str(part) for part in command],
             env=dict(env),
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.STDOUT if log else None,
             start_new_session=True,
-            preexec_fn=_before_exec(hide_root, end_with),  # noqa: PLW1509  before any thread
+            preexec_fn=_before_exec(user, end_with),  # noqa: PLW1509  before any thread
         )
 
 
-def run(
-    command: Sequence[str | Path], *, env: Mapping[str, str], unprivileged: bool = False
-) -> str:
+def run(command: Sequence[str | Path], *, env: Mapping[str, str], user: User | None = None) -> str:
     """Run a short command to its end; its output, or RuntimeError with it."""
-    hide_root = unprivileged and os.geteuid() == 0
     done = subprocess.run(
         [str(part) for part in command],
         env=dict(env),
@@ -57,7 +59,7 @@ def run(
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=_before_exec(hide_root, signal.SIGKILL),
+        preexec_fn=_before_exec(user, signal.SIGKILL),
     )
     if done.returncode:
         raise RuntimeError(f"{Path(str(command[0])).name} failed: {done.stderr or done.stdout}")
@@ -66,12 +68,16 @@ def run(
 
 def stop(child: subprocess.Popen[bytes], first: signal.Signals, patience_s: float) -> None:
     """Ask a child to end, wait, then end it and everything in its session."""
+    ask(child, first)
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(patience_s)
+    sweep(child)
+
+
+def ask(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
     if child.poll() is None:
         with suppress(ProcessLookupError):
-            child.send_signal(first)
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(patience_s)
-    sweep(child)
+            child.send_signal(number)
 
 
 def sweep(child: subprocess.Popen[bytes]) -> None:
@@ -96,28 +102,14 @@ def wait_until(
     return False
 
 
-def _before_exec(hide_root: bool, end_with: signal.Signals) -> Callable[[], None] | None:
+def _before_exec(user: User | None, end_with: signal.Signals) -> Callable[[], None] | None:
     if not sys.platform.startswith("linux"):
         return None
     libc = ctypes.CDLL(None, use_errno=True)
 
     def prepare() -> None:
-        if hide_root:
-            as_another_user(libc)
+        if user is not None:
+            user.become(libc)
         libc.prctl(PR_SET_PDEATHSIG, int(end_with))
 
     return prepare
-
-
-def as_another_user(libc: ctypes.CDLL) -> None:
-    """Enter a user namespace where our root is an ordinary user; files stay root's outside.
-
-    PostgreSQL refuses uid 0. Running it as a real other user would need every parent of the data
-    folder opened for that user; this opens nothing.
-    """
-    inside = next(entry for entry in pwd.getpwall() if entry.pw_uid != 0)
-    if libc.unshare(CLONE_NEWUSER) != 0:
-        raise OSError(ctypes.get_errno(), "user namespaces are not allowed here")
-    Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"{inside.pw_uid} 0 1")
-    Path("/proc/self/gid_map").write_text(f"{inside.pw_gid} 0 1")

@@ -15,6 +15,7 @@ from console.embedded import spawn
 
 FIRST_WAIT_S, MOST_WAIT_S, CALM_S = 0.5, 30.0, 60.0
 LOOK_S = 0.2
+PRESS_S = 3.0
 TAIL_LINES = 8
 
 
@@ -40,7 +41,11 @@ class Child:
     engine: Engine
     log: Path
     ready_s: float = 30.0
-    stop_s: float = 8.0
+    stop_s: float = 7.0
+    # Our own programs end before the engines that they use.
+    program: bool = False
+    # Sent after PRESS_S to one that would finish its work first: Celery then puts it down.
+    press: signal.Signals | None = None
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     wait_s: float = FIRST_WAIT_S
@@ -50,6 +55,17 @@ class Child:
     def start(self) -> None:
         self.process = self.engine.start()
         self.started_at = time.monotonic()
+
+    def runs(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def ask(self, number: signal.Signals) -> None:
+        if self.process is not None:
+            spawn.ask(self.process, number)
+
+    def sweep(self) -> None:
+        if self.process is not None:
+            spawn.sweep(self.process)
 
     def died(self) -> bool:
         return self.process is not None and self.process.poll() is not None
@@ -94,11 +110,29 @@ class Supervisor:
             time.sleep(LOOK_S)
 
     def stop_all(self) -> None:
-        """Stop in reverse order; a second signal hurries."""
-        for child in reversed(self.children):
-            if child.process is not None:
-                patience = 0.5 if self.signals > 1 else child.stop_s
-                spawn.stop(child.process, child.engine.stop_signal, patience)
+        """Stop in reverse order, the programs together, then the engines; a second signal forces.
+
+        Together, because each may take its time: one after the other nobody would wait for.
+        """
+        for program in (True, False):
+            self._stop([c for c in reversed(self.children) if c.program == program])
+
+    def _stop(self, children: list[Child]) -> None:
+        began = time.monotonic()
+        for child in children:
+            child.ask(child.engine.stop_signal)
+        while alive := [child for child in children if child.runs()]:
+            passed = time.monotonic() - began
+            for child in alive:
+                # Engines are not forced: killed, PostgreSQL would leave its backends behind.
+                if passed > child.stop_s or (self.signals > 1 and child.program):
+                    child.sweep()
+                elif passed > PRESS_S and child.press is not None:
+                    child.ask(child.press)
+                    child.press = None
+            time.sleep(0.05)
+        for child in children:
+            child.sweep()
 
     def _look_after(self, child: Child) -> None:
         now = time.monotonic()

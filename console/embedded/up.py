@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
 
-from console.embedded import ollama, outside, programs, wheels
+from console.embedded import not_root, ollama, outside, programs, spawn, wheels
 from console.embedded.commands import ROOT, data_dir, migrate
 from console.embedded.installation import Installation
 from console.embedded.postgres import Postgres
@@ -49,14 +50,17 @@ def main() -> int:
     with ExitStack() as stack:
         try:
             return _up(stack)
-        except (Refused, StartFailed, wheels.EngineMissing, outside.NotPrepared) as error:
+        except (
+            Refused,
+            StartFailed,
+            wheels.EngineMissing,
+            outside.NotPrepared,
+            not_root.NoUser,
+        ) as error:
             say(f"\n{error}")
             return 1
         except subprocess.SubprocessError as error:
-            say(
-                f"\nA program could not be started: {error}. As root this needs user namespaces; "
-                "run as an ordinary user, or set DATABASE_URL to a PostgreSQL of your own."
-            )
+            say(f"\nA program could not be started: {error}.")
             return 1
 
 
@@ -117,11 +121,13 @@ def _programs(
 ) -> None:
     logs = installation.logs
     with step("worker and beat"):
-        supervisor.start(Child(programs.worker(installation, env), logs / "worker.log"))
-        supervisor.start(Child(programs.beat(installation, env), logs / "beat.log"))
+        worker, beat = programs.worker(installation, env), programs.beat(installation, env)
+        cold = signal.SIGQUIT
+        supervisor.start(Child(worker, logs / "worker.log", program=True, press=cold))
+        supervisor.start(Child(beat, logs / "beat.log", program=True))
     with step("web and gateway"):
         web = programs.Web(installation, env, host, port)
-        supervisor.start(Child(web, logs / "web.log", ready_s=60))
+        supervisor.start(Child(web, logs / "web.log", ready_s=60, program=True))
 
 
 class FirstRun:
@@ -146,17 +152,13 @@ class FirstRun:
 
     def end(self) -> None:
         if self.process is not None:
-            self.process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(3)
+            spawn.stop(self.process, signal.SIGTERM, 1)
 
     def _begin(self) -> None:
         self.tries += 1
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "console.embedded.first_run"],
-            env=self.env,
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
+        # A session of its own: Ctrl-C is for the supervisor, which then ends this too.
+        self.process = spawn.start(
+            [sys.executable, "-m", "console.embedded.first_run"], env=self.env, log=None, cwd=ROOT
         )
 
 
