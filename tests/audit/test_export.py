@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+import time
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -30,13 +31,20 @@ def rows(stream: Stream) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
 
 
-def connections() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-            " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
-        )
-        return int(cursor.fetchone()[0])
+def has_gone(stream: Stream, pid: int, deadline_s: float = 10) -> bool:
+    """The connection of an export is closed on this side, and on the database's soon."""
+    until = time.monotonic() + deadline_s
+    while time.monotonic() < until:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid])
+            if cursor.fetchone() is None:
+                return stream._connection.closed
+        time.sleep(0.05)
+    return False
+
+
+def pid_of(stream: Stream) -> int:
+    return stream._connection.info.backend_pid
 
 
 def break_off(stream: Stream) -> None:
@@ -177,10 +185,12 @@ def test_a_failure_in_the_middle_is_no_end(plenty: int, format: str) -> None:
 
 def test_an_event_loop_draws_the_same_bytes(plenty: int) -> None:
     async def drawn() -> bytes:
-        return b"".join([piece async for piece in Drawn(Stream(Filter(), "csv"))])
+        return b"".join([piece async for piece in Drawn(stream)])
 
+    stream = Stream(Filter(), "csv")
+    pid = pid_of(stream)
     assert asyncio.run(drawn()) == b"".join(Stream(Filter(), "csv"))
-    assert connections() == 0
+    assert has_gone(stream, pid)
 
 
 def test_a_failure_in_the_middle_reaches_the_event_loop(plenty: int) -> None:
@@ -201,6 +211,7 @@ def test_a_reader_who_goes_away_leaves_nothing_behind(
 ) -> None:
     monkeypatch.setattr(export, "PIECE_BYTES", 1)
     stream = Stream(Filter(), "jsonl")
+    pid = pid_of(stream)
 
     async def drawn() -> None:
         async for _piece in Drawn(stream):
@@ -214,14 +225,14 @@ def test_a_reader_who_goes_away_leaves_nothing_behind(
             await task
 
     asyncio.run(go_away())
-    assert connections() == 0
+    assert has_gone(stream, pid)
 
 
 def test_a_stream_that_is_never_read_is_closed(plenty: int) -> None:
-    drawn = Drawn(Stream(Filter(), "csv"))
-    assert connections() == 1
-    drawn.close()
-    assert connections() == 0
+    stream = Stream(Filter(), "csv")
+    pid = pid_of(stream)
+    Drawn(stream).close()
+    assert has_gone(stream, pid)
 
 
 def test_an_export_can_only_read(plenty: int) -> None:
