@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import asdict
 
 from django.db import transaction
@@ -25,6 +26,7 @@ from deployments.models import (
 
 PROBE = "Answer with one short sentence: what is the capital of France?"
 WORKER = Actor.system("worker")
+UNLOAD_S = 30.0
 
 
 def deploy(lease: Lease) -> None:
@@ -128,14 +130,27 @@ def stop(lease: Lease) -> None:
     revision, node = _target(lease)
     lease.step("drain")
     lease.step("unload", revision.tag)
+    api = ollama.Node(node.url)
     try:
-        ollama.Node(node.url).unload(revision.tag)
+        api.unload(revision.tag)
     except ollama.ModelMissing:
         lease.note("It was not there any more.")
+    _wait_until_out_of_memory(lease, api, revision.tag)
     with transaction.atomic():
         lease.write(step="unload")
         _settle(revision, ReplicaState.STOPPED, DeploymentState.STOPPED, "")
         log.record(WORKER, Act.DEPLOYMENT_STOPPED, revision.deployment.as_obj(), node.as_obj())
+
+
+def _wait_until_out_of_memory(lease: Lease, api: ollama.Node, tag: str) -> None:
+    """The node says yes at once and unloads when the answers under way have ended."""
+    deadline = time.monotonic() + UNLOAD_S
+    while tag in {loaded.name for loaded in api.loaded()}:
+        lease.check()
+        if time.monotonic() > deadline:
+            lease.note("Answers are still under way; the node unloads it after them.")
+            return
+        time.sleep(0.2)
 
 
 def delete(lease: Lease) -> None:
