@@ -1,6 +1,7 @@
 """The only code that speaks to Ollama for control. Typed results, an exception tree of its own.
 
-The client's errors never leave this module. The inference path has its own client (gateway).
+The client's errors never leave this module. The inference path has its own client (gateway). Our
+own sentences are in the language of whoever asks: the reader's on a page, English in a worker.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 import httpx
 import ollama
+from django.utils.translation import gettext as _
 
 CONNECT_S = 3.0
 READ_S = 10.0
@@ -109,7 +111,7 @@ class Node:
                 version = reply.json()["version"]
             except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
                 raise BadReply(
-                    "What answers at this address is not Ollama (no version in its reply)."
+                    _("What answers at this address is not Ollama (no version in its reply).")
                 ) from error
             return str(version)[:64]
 
@@ -242,13 +244,21 @@ class Node:
         except ollama.ResponseError as error:
             raise _refused(error.status_code, error.error) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
-            raise Unreachable(f"No connection to {self.url}.") from error
+            raise Unreachable(_("No connection to %(url)s.") % {"url": self.url}) from error
         except httpx.TimeoutException as error:
-            raise Timeout(f"{self.url} did not answer within {read_s:.0f} seconds.") from error
+            raise Timeout(
+                _("%(url)s did not answer within %(seconds)d seconds.")
+                % {"url": self.url, "seconds": int(read_s)}
+            ) from error
         except httpx.HTTPError as error:
-            raise Unreachable(f"The connection to {self.url} broke: {error}") from error
+            raise Unreachable(
+                _("The connection to %(url)s broke: %(reason)s")
+                % {"url": self.url, "reason": error}
+            ) from error
         except (json.JSONDecodeError, UnicodeDecodeError, ValueError) as error:
-            raise BadReply(f"{self.url} answered something that is not Ollama's.") from error
+            raise BadReply(
+                _("%(url)s answered something that is not Ollama's.") % {"url": self.url}
+            ) from error
         finally:
             client._client.close()
 
@@ -270,7 +280,9 @@ def _refused(status: int, text: str) -> OllamaError:
     if status == httpx.codes.NOT_FOUND:
         return ModelMissing(text or "not found")
     if text.startswith("<") or (300 <= status < 400):
-        return BadReply(f"What answers at this address is not Ollama (HTTP {status}).")
+        return BadReply(
+            _("What answers at this address is not Ollama (HTTP %(status)d).") % {"status": status}
+        )
     return Refused(text or f"HTTP {status}")
 
 

@@ -120,14 +120,14 @@ class Directory:
     async def _run(self) -> None:
         delay = 0.1
         while True:
+            loaded = self._loaded_at
             try:
                 await self._follow()
             except (psycopg.Error, OSError) as error:
                 logger.warning("the directory is not refreshed: %s", error)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, 1.0)
-            else:
-                delay = 0.1
+            # It answered meanwhile: this is a new interruption, not the last one going on.
+            delay = 0.1 if self._loaded_at > loaded else min(delay * 2, 1.0)
+            await asyncio.sleep(delay)
 
     async def _follow(self) -> None:
         """One connection: listen, and look at the counter when nothing is heard."""

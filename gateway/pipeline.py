@@ -33,7 +33,11 @@ from gateway.wire.openai import (
 )
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
-UPSTREAM_ERRORS = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
+MAX_HELD = 100
+# The last three: a reply of another shape than OpenAI's.
+UPSTREAM_ERRORS = (
+    aiohttp.ClientError, TimeoutError, OSError, ValueError, AttributeError, TypeError, LookupError,
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -81,8 +85,8 @@ class Call:
     def _use(self) -> dict[str, Any]:
         now = time.monotonic()
         return {
-            "in_tok": int(self.usage.get("prompt_tokens") or 0),
-            "out_tok": int(self.usage.get("completion_tokens") or 0),
+            "in_tok": _count(self.usage, "prompt_tokens"),
+            "out_tok": _count(self.usage, "completion_tokens"),
             "ms_first": int(((self.first or now) - self.began) * 1000),
             "ms_total": int((now - self.began) * 1000),
             "bytes_in": self.request.size,
@@ -105,6 +109,12 @@ class Call:
             self.settled = True
             draft = self.draft(Act.INFERENCE_ABORTED, outcome, reason)
             self.runtime.log.submit(draft, even_if_failing=True)
+
+
+def _count(usage: object, name: str) -> int:
+    """A number of tokens as the node gave it; 0 for anything that is no number."""
+    value = usage.get(name) if isinstance(usage, dict) else None
+    return value if isinstance(value, int) and 0 <= value <= 2**31 else 0
 
 
 class Chunks:
@@ -152,12 +162,15 @@ async def chat(runtime: Runtime, actor: Actor, request: ChatRequest, *, via: str
     if node is None:
         raise await refuse(runtime, actor, _not_in_service(route), route=route)
     call = Call(runtime, actor, route, node, request, via)
+    # Counted from here, so that a burst sees itself while its events are being stored.
+    runtime.in_flight[node.id] += 1
     try:
         await runtime.log.write(call.draft(Act.INFERENCE_ADMITTED))
-    except LogUnavailable as error:
-        call.abort("error", "the log could not be written")
-        raise unavailable() from error
-    except asyncio.CancelledError:
+    except BaseException as error:
+        runtime.in_flight[node.id] -= 1
+        if isinstance(error, LogUnavailable):
+            call.abort("error", "the log could not be written")
+            raise unavailable() from error
         call.abort("aborted", "client_closed")
         raise
     return await _ask(call)
@@ -233,7 +246,6 @@ def _not_in_service(route: Route) -> ApiError:
 
 
 async def _ask(call: Call) -> Answer:
-    call.runtime.in_flight[call.node.id] += 1
     handed_over = False
     try:
         response = await call.runtime.session.post(
@@ -295,8 +307,10 @@ async def _stream(call: Call, response: aiohttp.ClientResponse) -> AsyncGenerato
                 call.first = call.first or time.monotonic()
                 call.bytes_out += len(event)
                 yield event
-            else:
+            elif len(held) < MAX_HELD:
                 held.append(event)
+            else:
+                raise ValueError("the node sends and sends after its finish")
         if not finished:
             raise ValueError("the node ended without [DONE]")
         last = _final(call, held)

@@ -69,8 +69,11 @@ class GroupCommit:
 
     async def start(self) -> None:
         """Connect (a database that is away is waited for in the background) and begin to store."""
-        with contextlib.suppress(LogUnavailable):
+        try:
             await self._connect()
+        except LogUnavailable:
+            # Nobody can submit while it fails: the writer itself must go on trying.
+            self._wake.set()
         self._task = asyncio.create_task(self._run(), name="group-commit")
 
     async def stop(self, timeout_s: float = 5.0) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import psycopg
@@ -92,6 +93,23 @@ def test_a_database_that_is_away_refuses_at_once() -> None:
         await log.stop(timeout_s=0.2)
 
     asyncio.run(main())
+
+
+def test_a_database_that_comes_late_is_found() -> None:
+    """The gateway may be up before its database; nothing else wakes the writer then."""
+
+    async def main() -> None:
+        log = GroupCommit("host=/nowhere user=x", log="test/audit/1")
+        await log.start()
+        log._conninfo = conninfo()
+        deadline = time.monotonic() + 10
+        while log.failure and time.monotonic() < deadline:
+            await asyncio.sleep(0.1)
+        await log.write(draft())
+        await log.stop()
+
+    asyncio.run(main())
+    assert Event.objects.count() == 1
 
 
 def test_a_connection_that_is_cut_is_made_again_and_nothing_is_lost() -> None:
