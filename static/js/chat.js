@@ -30,6 +30,9 @@ document.getElementById("new").addEventListener("click", () => {
 });
 for (const id of ["temperature", "max_tokens"]) document.getElementById(id)?.addEventListener("input", showCurl);
 showCurl();
+// Until here nothing could have been sent: what was typed too early would have been lost.
+message.disabled = buttons.send.disabled = false;
+message.focus();
 
 async function send(text) {
   if (!text || running) return;
