@@ -72,8 +72,13 @@ class Visitor:
             self.page.screenshot(path=f"{folder}/{self.language}-{self.role}-{name}.png")
 
     def words_outside(self, allowed: str) -> list[str]:
-        """Runs of Latin letters on the page that are neither names nor `allowed`."""
+        """Runs of Latin letters on the page that are neither names nor `allowed`.
+
+        What is marked as English is left out: reasons are stored as they were given.
+        """
         shown = self.page.inner_text("body")
+        for marked in self.page.locator("[lang=en]").all_inner_texts():
+            shown = shown.replace(marked, "")
         return [
             w
             for w in re.findall(r"[A-Za-z][a-z]{3,}(?: [a-z]{2,}){2,}", shown)
