@@ -6,14 +6,14 @@ import hashlib
 import secrets
 from datetime import datetime
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from access import policy
-from access.actions.people import USERNAME
 from access.errors import Invalid, WrongState
 from access.models import Key, User, UserKind
+from access.usernames import save_new, valid_username
 from audit.ledger import log
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
@@ -32,28 +32,15 @@ def hash_secret(secret: str) -> bytes:
 def create_service_account(*, actor: Actor, username: str, display_name: str = "") -> User:
     """An account for an application: no password, no sign-in, keys only."""
     policy.require(actor, Act.SERVICE_ACCOUNT_CREATE)
-    username = username.strip()
-    if not USERNAME.match(username):
-        raise Invalid(
-            _(
-                "A user name has 2 to 64 letters, digits and . _ @ - and starts with a "
-                "letter or digit."
-            ),
-            field="username",
-        )
     account = User(
-        username=username,
+        username=valid_username(username),
         display_name=display_name.strip()[:120],
         kind=UserKind.SERVICE,
         created_by_id=None if actor.is_system else actor.id,
     )
     account.set_unusable_password()
     with transaction.atomic():
-        try:
-            with transaction.atomic():
-                account.save(force_insert=True)
-        except IntegrityError as error:
-            raise Invalid(_("This user name is taken."), field="username") from error
+        save_new(account)
         log.record(actor, Act.SERVICE_ACCOUNT_CREATE, account.as_obj())
     return account
 

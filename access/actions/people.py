@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -15,12 +14,12 @@ from access import policy
 from access.errors import Invalid, WrongState
 from access.models import User, UserKind
 from access.roles import ADMINISTRATORS, Role
+from access.usernames import save_new, valid_username
 from audit.ledger import log
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from audit.ledger.log import Change
 
-USERNAME = re.compile(r"^[^\W_][\w.@-]{1,63}$")
 # Without 0 O 1 l I: read from a screen and typed by hand.
 ALPHABET = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
@@ -43,7 +42,7 @@ def create_user(
         policy.require(actor, Act.USER_SET_ROLE)
         raise Invalid(_own_creation_message(), field="role")
     user = User(
-        username=_valid_username(username),
+        username=valid_username(username),
         display_name=display_name.strip()[:120],
         role=role,
         must_change_password=True,
@@ -52,7 +51,7 @@ def create_user(
     password = one_time_password()
     user.set_password(password)
     with transaction.atomic():
-        _save_new(user)
+        save_new(user)
         log.record(actor, Act.USER_CREATE, user.as_obj(), changes=[Change("role", None, user.role)])
     return user, password
 
@@ -147,27 +146,6 @@ def change_password(*, actor: Actor, user: User, old: str, new: str) -> User:
         user.save(update_fields=["password", "must_change_password"])
         log.record(actor, Act.USER_CHANGE_PASSWORD, user.as_obj())
     return user
-
-
-def _valid_username(username: str) -> str:
-    username = username.strip()
-    if not USERNAME.match(username):
-        raise Invalid(
-            _(
-                "A user name has 2 to 64 letters, digits and . _ @ - and starts with a "
-                "letter or digit."
-            ),
-            field="username",
-        )
-    return username
-
-
-def _save_new(user: User) -> None:
-    try:
-        with transaction.atomic():
-            user.save(force_insert=True)
-    except IntegrityError as error:
-        raise Invalid(_("This user name is taken."), field="username") from error
 
 
 def _keep_one(user: User) -> None:

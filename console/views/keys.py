@@ -19,6 +19,7 @@ from audit.ledger.acts import Act
 from console.forms import KeyForm
 from console.htmx import render_page
 from console.requests import PageRequest, act, submit
+from console.views.secret import secret_once
 
 
 def key_list(request: PageRequest) -> HttpResponse:
@@ -46,18 +47,16 @@ def key_issue(request: PageRequest) -> HttpResponse:
         )
         if issued:
             key, secret = issued
-            context = {
-                "title": _("The key %(name)s is issued") % {"name": key.name},
-                "label": _("Key"),
-                "secret": secret,
-                "note": _(
+            return secret_once(
+                request,
+                title=_("The key %(name)s is issued") % {"name": key.name},
+                label=_("Key"),
+                secret=secret,
+                note=_(
                     "Store it now in a safe place. Only a hash is kept: it cannot be shown again."
                 ),
-                "then": reverse("key-list"),
-            }
-            response = render(request, "secret_once.html", context)
-            response.headers["Cache-Control"] = "no-store"
-            return response
+                then=reverse("key-list"),
+            )
     return render(request, "keys/form.html", {"form": form}, status=422 if form.errors else 200)
 
 

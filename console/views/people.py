@@ -17,6 +17,7 @@ from audit.ledger.acts import Act
 from console.forms import RoleForm, ServiceAccountForm, UserForm
 from console.htmx import redirect, render_page
 from console.requests import PageRequest, act, submit
+from console.views.secret import secret_once
 
 
 def user_list(request: PageRequest) -> HttpResponse:
@@ -51,7 +52,7 @@ def user_create(request: PageRequest) -> HttpResponse:
         made = submit(request, form, lambda v: actions.create_user(actor=request.actor, **v))
         if made:
             person, password = made
-            return _secret_once(
+            return secret_once(
                 request,
                 title=_("The account %(name)s is made") % {"name": person.username},
                 label=_("One-time password"),
@@ -123,7 +124,7 @@ def user_reset_password(request: PageRequest, pk: UUID) -> HttpResponse:
         }
         return render(request, "confirm.html", context)
     password = actions.reset_password(actor=request.actor, user=person)
-    return _secret_once(
+    return secret_once(
         request,
         title=_("The password of %(name)s is reset") % {"name": person.username},
         label=_("One-time password"),
@@ -151,10 +152,3 @@ def service_account_create(request: PageRequest) -> HttpResponse:
         {"form": form},
         status=422 if form.errors else 200,
     )
-
-
-def _secret_once(request: PageRequest, **context: object) -> HttpResponse:
-    """A secret shown once; never cached, never shown again."""
-    response = render(request, "secret_once.html", context)
-    response.headers["Cache-Control"] = "no-store"
-    return response
