@@ -164,15 +164,19 @@ async def chat(runtime: Runtime, actor: Actor, request: ChatRequest, *, via: str
     call = Call(runtime, actor, route, node, request, via)
     # Counted from here, so that a burst sees itself while its events are being stored.
     runtime.in_flight[node.id] += 1
+    admitted = False
     try:
         await runtime.log.write(call.draft(Act.INFERENCE_ADMITTED))
-    except BaseException as error:
-        runtime.in_flight[node.id] -= 1
-        if isinstance(error, LogUnavailable):
-            call.abort("error", "the log could not be written")
-            raise unavailable() from error
+        admitted = True
+    except LogUnavailable as error:
+        call.abort("error", "the log could not be written")
+        raise unavailable() from error
+    except asyncio.CancelledError:
         call.abort("aborted", "client_closed")
         raise
+    finally:
+        if not admitted:
+            runtime.in_flight[node.id] -= 1
     return await _ask(call)
 
 

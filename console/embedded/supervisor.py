@@ -146,8 +146,7 @@ class Supervisor:
                 child.wait_s, child.restarts = FIRST_WAIT_S, 0
             return
         code = child.process.returncode if child.process else 0
-        if child.process is not None:
-            spawn.sweep(child.process)
+        child.sweep()
         self.say(
             f"{child.engine.name} ended ({_why(code)}); starting it again in {child.wait_s:g} s"
         )
