@@ -15,8 +15,7 @@ from audit.ledger.actor import Actor, ActorKind, Origin
 from audit.ledger.acts import Act
 from audit.ledger.event import Draft, Obj
 from audit.ledger.group_commit import GroupCommit
-from console.embedded.commands import migrate
-from tests.engines import Engines
+from tests.bench.stage import stage
 
 WAITERS = 64
 ROUNDS = 3
@@ -32,14 +31,8 @@ LEAF = os.urandom(700)
 
 
 def main() -> None:
-    engines = Engines()
-    try:
-        engines.start()
-        environment = {**os.environ, **engines.installation.environment()}
-        migrate(environment)
+    with stage() as (_engines, environment):
         asyncio.run(_measure(environment["DATABASE_URL"], environment["DATABASE_OWNER_URL"]))
-    finally:
-        engines.stop()
 
 
 async def _measure(web: str, owner: str) -> None:

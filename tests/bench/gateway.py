@@ -14,21 +14,16 @@ import orjson
 import psycopg
 
 from console.embedded import spawn
-from console.embedded.commands import migrate
 from tests.bench import load
+from tests.bench.stage import stage
 from tests.console_process import QUESTION, free_port
-from tests.engines import Engines
 
 ROUNDS = 5
 SECONDS = 2.0
 
 
 def main() -> None:
-    engines = Engines()
-    try:
-        engines.start()
-        environment = {**os.environ, **engines.installation.environment()}
-        migrate(environment)
+    with stage() as (engines, environment):
         upstream, port = free_port(), free_port()
         key = _prepare(environment, upstream)
         gateway = spawn.start(
@@ -39,8 +34,6 @@ def main() -> None:
         )  # fmt: skip
         engines.children.append((gateway, signal.SIGTERM))
         asyncio.run(_measure(upstream, port, key, gateway, environment["DATABASE_URL"]))
-    finally:
-        engines.stop()
 
 
 def _prepare(environment: dict[str, str], upstream: int) -> str:
