@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 from django.test import Client
+from django.utils import translation
 from pytest_django import Settings
 
 from access import actions, policy
@@ -36,6 +37,13 @@ def django_db_setup(django_db_setup: None, django_db_blocker: object) -> None:
 def quick_passwords(settings: Settings) -> None:
     """Argon2 is slow by design; which hasher is used is no matter of these tests."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """A page asked in Chinese leaves its thread in Chinese: each test begins in English."""
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture
