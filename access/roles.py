@@ -49,6 +49,7 @@ ROLE_ACTS: dict[Role, frozenset[Act]] = {
         Act.OPERATION_VIEW,
         Act.OPERATION_CANCEL,
         Act.OPERATION_RETRY,
+        Act.AUDIT_ACKNOWLEDGE,
     },
     Role.SECURITY: EVERYONE
     | {
@@ -73,8 +74,16 @@ ROLE_ACTS: dict[Role, frozenset[Act]] = {
         Act.DEPLOYMENT_VIEW,
         Act.MODEL_VIEW,
         Act.NODE_VIEW,
+        Act.AUDIT_ACKNOWLEDGE,
     },
-    Role.AUDIT: EVERYONE | {Act.AUDIT_SEARCH, Act.AUDIT_VIEW, Act.AUDIT_EXPORT},
+    Role.AUDIT: EVERYONE
+    | {
+        Act.AUDIT_SEARCH,
+        Act.AUDIT_VIEW,
+        Act.AUDIT_EXPORT,
+        Act.AUDIT_VERIFY,
+        Act.AUDIT_ACKNOWLEDGE,
+    },
     Role.MEMBER: EVERYONE,
 }
 

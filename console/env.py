@@ -11,7 +11,11 @@ from psycopg.conninfo import conninfo_to_dict
 
 env = Env()
 
-DATABASE_VARIABLES = {"web": "DATABASE_URL", "owner": "DATABASE_OWNER_URL"}
+DATABASE_VARIABLES = {
+    "web": "DATABASE_URL",
+    "owner": "DATABASE_OWNER_URL",
+    "sealer": "DATABASE_SEALER_URL",
+}
 
 
 def secret(name: str, default: str) -> str:
@@ -28,9 +32,9 @@ def secret(name: str, default: str) -> str:
 
 
 def database(role: str) -> dict[str, Any]:
-    """Django's DATABASES entry for the role `web` or `owner` (FUSEBOX_DB_AS)."""
+    """Django's DATABASES entry for the role `web`, `owner` or `sealer` (FUSEBOX_DB_AS)."""
     if role not in DATABASE_VARIABLES:
-        raise ImproperlyConfigured(f"FUSEBOX_DB_AS is {role!r}; it may be web or owner.")
+        raise ImproperlyConfigured(f"FUSEBOX_DB_AS is {role!r}; it may be web, owner or sealer.")
     name = DATABASE_VARIABLES[role]
     url = secret(name, "postgresql://fusebox_web@127.0.0.1:5432/fusebox")
     if not url.startswith(("postgresql://", "postgres://")):

@@ -23,7 +23,18 @@ if not SECRET_KEY:
 SECRET_KEY_IS_SET = not SECRET_KEY.startswith("insecure-for-checks-only-")
 FUSEBOX_PORT = env.int("FUSEBOX_PORT", 8000)
 FUSEBOX_PUBLIC_URL = env.str("FUSEBOX_PUBLIC_URL", f"http://127.0.0.1:{FUSEBOX_PORT}").rstrip("/")
-FUSEBOX_LOG_ORIGIN = env.str("FUSEBOX_LOG_ORIGIN", "fusebox.local/audit/1")
+# The hash of the log's tree and its name: trees of different hashes never share a name.
+LOG_HASH = {"standard": "sha256", "gm": "sm3"}[env.str("FUSEBOX_LOG_PROFILE", "standard")]
+FUSEBOX_LOG_ORIGIN = env.str(
+    "FUSEBOX_LOG_ORIGIN",
+    "fusebox.local/audit/1" if LOG_HASH == "sha256" else "fusebox.local/audit-gm/1",
+)
+# Known where the sealer's own files are; elsewhere the sealer is another machine's.
+SEALER_DATABASE_URL = secret("DATABASE_SEALER_URL", "")
+SEALER_DIR = Path(env.str("FUSEBOX_SEALER_DIR", "") or DATA_DIR / "sealer")
+LOG_CERTIFICATE = Path(
+    env.str("FUSEBOX_LOG_CERTIFICATE", "") or SEALER_DIR / "fusebox-certificate.txt"
+)
 BEHIND_TLS = env.bool("FUSEBOX_BEHIND_TLS", False)
 ALLOWED_HOSTS = env.list("FUSEBOX_ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = [FUSEBOX_PUBLIC_URL]

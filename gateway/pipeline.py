@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import aiohttp
 import orjson
@@ -56,6 +58,10 @@ class Call:
     usage: dict[str, Any] = field(default_factory=dict)
     stop: str = ""
     settled: bool = False
+    boot: UUID = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.boot = self.runtime.log.boot
 
     def draft(self, act: Act, outcome: str = "success", reason: str = "") -> Draft:
         objects = (
@@ -97,7 +103,7 @@ class Call:
     async def complete(self) -> None:
         """Store `completed`; raises LogUnavailable when that takes too long."""
         self.settled = True
-        future = self.runtime.log.submit(self.draft(Act.INFERENCE_COMPLETED), even_if_failing=True)
+        future = self.runtime.log.submit(self.draft(Act.INFERENCE_COMPLETED), ends=self.boot)
         try:
             await asyncio.wait_for(asyncio.shield(future), 10)
         except TimeoutError as error:
@@ -108,7 +114,8 @@ class Call:
         if not self.settled:
             self.settled = True
             draft = self.draft(Act.INFERENCE_ABORTED, outcome, reason)
-            self.runtime.log.submit(draft, even_if_failing=True)
+            with suppress(LogUnavailable):
+                self.runtime.log.submit(draft, ends=self.boot)
 
 
 def _count(usage: object, name: str) -> int:

@@ -7,8 +7,8 @@ from collections import Counter
 
 import aiohttp
 from django.conf import settings
-from psycopg.conninfo import make_conninfo
 
+from audit.ledger.connection import conninfo
 from audit.ledger.group_commit import GroupCommit
 from gateway.directory import Directory, NodeRef, Route
 
@@ -20,9 +20,9 @@ class Runtime:
     """Started and stopped with the server's lifespan, in the event loop that serves."""
 
     def __init__(self) -> None:
-        conninfo = database_conninfo()
-        self.directory = Directory(conninfo)
-        self.log = GroupCommit(conninfo, log=settings.FUSEBOX_LOG_ORIGIN)
+        address = conninfo()
+        self.directory = Directory(address)
+        self.log = GroupCommit(address, log=settings.FUSEBOX_LOG_ORIGIN)
         self.in_flight: Counter[str] = Counter()
         self.stopping = False
         self._session: aiohttp.ClientSession | None = None
@@ -89,18 +89,3 @@ async def stop() -> None:
     if _current is not None:
         await _current.stop()
         _current = None
-
-
-def database_conninfo() -> str:
-    """libpq's connection string of the web's role, from Django's settings."""
-    config = settings.DATABASES["default"]
-    options = config.get("OPTIONS", {})
-    given = {
-        "dbname": config["NAME"],
-        "user": config["USER"],
-        "password": config["PASSWORD"],
-        "host": config["HOST"],
-        "port": config["PORT"],
-        **{k: v for k, v in options.items() if k.startswith("ssl")},
-    }
-    return make_conninfo("", **{k: v for k, v in given.items() if v})

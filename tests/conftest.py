@@ -22,6 +22,7 @@ from deployments.models import Deployment, Model, Node
 from tests.console_process import Console
 
 MODEL = "smollm2:135m"
+GUARD = "^ledger_.*_no_truncate$"
 ROLES = [r.value for r in Role]
 
 
@@ -29,8 +30,11 @@ ROLES = [r.value for r in Role]
 def django_db_setup(django_db_setup: None, django_db_blocker: object) -> None:
     """Transactional tests empty tables with TRUNCATE: only that guard is lifted, only here."""
     with django_db_blocker.unblock(), connection.cursor() as cursor:  # type: ignore[attr-defined]
-        for table in ("event", "personal", "mention"):
-            cursor.execute(f"DROP TRIGGER IF EXISTS ledger_{table}_no_truncate ON ledger_{table}")
+        cursor.execute(
+            "SELECT tgname, tgrelid::regclass FROM pg_trigger WHERE tgname ~ %s", [GUARD]
+        )
+        for name, table in cursor.fetchall():
+            cursor.execute(f"DROP TRIGGER {name} ON {table}")
 
 
 @pytest.fixture(autouse=True)

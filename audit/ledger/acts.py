@@ -79,6 +79,14 @@ class Act(StrEnum):
     AUDIT_SEARCH = "audit.search"
     AUDIT_VIEW = "audit.view"
     AUDIT_EXPORT = "audit.export"
+    AUDIT_VERIFY = "audit.verify"
+    AUDIT_ACKNOWLEDGE = "audit.acknowledge"
+    AUDIT_NEW_TREE = "audit.new_tree"
+    AUDIT_NEW_KEY = "audit.new_key"
+    AUDIT_GAP = "audit.gap"
+    AUDIT_CLOCK_STEP = "audit.clock_step"
+
+    PROCESS_STOPPED = "process.stopped"
 
     @property
     def category(self) -> str:
@@ -163,4 +171,11 @@ REGISTRY: dict[Act, Entry] = {
     Act.AUDIT_SEARCH: Entry(_("Audit log searched")),
     Act.AUDIT_VIEW: Entry(_("Event opened")),
     Act.AUDIT_EXPORT: Entry(_("Audit log exported"), severity=2),
+    Act.AUDIT_VERIFY: Entry(_("Audit log verified"), severity=2),
+    Act.AUDIT_ACKNOWLEDGE: Entry(_("Rollback of the log acknowledged"), severity=4),
+    Act.AUDIT_NEW_TREE: Entry(_("A new tree of the log was begun"), severity=5),
+    Act.AUDIT_NEW_KEY: Entry(_("The signing key of the log was changed"), severity=4),
+    Act.AUDIT_GAP: Entry(_("Sealing of the log was interrupted"), severity=4),
+    Act.AUDIT_CLOCK_STEP: Entry(_("The clock was set back"), severity=3),
+    Act.PROCESS_STOPPED: Entry(_("A process of the gateway stopped")),
 }

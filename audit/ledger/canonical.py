@@ -43,6 +43,15 @@ def canonical(value: Mapping[str, Any]) -> bytes:
     return data
 
 
+def read(leaf: bytes) -> dict[str, Any]:
+    """What the bytes of a leaf say; empty when they are no JSON object."""
+    try:
+        value = orjson.loads(leaf)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def _check(value: object) -> None:
     if value is None or isinstance(value, str | bool):
         return

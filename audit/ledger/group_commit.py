@@ -3,6 +3,9 @@
 A waiter is released only after COMMIT. When the database cannot be written the writer refuses new
 events at once (the gateway answers 503), keeps those it accepted, and stores them when it is back:
 same ids, same numbers, so that a COMMIT whose answer was lost is not stored twice.
+
+A process that was silent for too long is closed by the sealer, which ends the requests that it
+left open. Should it come back, it finds itself fenced: it begins anew and ends none of them.
 """
 
 from __future__ import annotations
@@ -10,25 +13,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import orjson
 import psycopg
 
+from audit.ledger import rows
+from audit.ledger.actor import Actor
+from audit.ledger.acts import Act
 from audit.ledger.event import Draft, Event, Writer, build
 from audit.ledger.log import LogUnavailable, writer_name
 
 logger = logging.getLogger(__name__)
 
-EVENT_COLUMNS = (
-    "id", "leaf", "leaf_hash", "at", "writer", "boot", "wseq", "act", "outcome", "severity",
-    "actor_kind", "actor_id", "key_id", "object_type", "object_id", "object_label",
-    "deployment", "request_id",
-)  # fmt: skip
 MAX_BATCH = 500
 RETRY_FIRST_S, RETRY_MOST_S = 0.1, 2.0
+BEAT_S = 5.0
+REGISTER = """
+INSERT INTO ledger_process (boot, name) VALUES (%s, %s)
+ON CONFLICT (boot) DO UPDATE SET name = excluded.name
+"""
+BEAT = "UPDATE ledger_process SET beat_at = now() WHERE boot = %s AND closed_at IS NULL RETURNING 1"
+STILL_OPEN = "SELECT 1 FROM ledger_process WHERE boot = %s AND closed_at IS NULL FOR KEY SHARE"
 
 
 @dataclass(slots=True)
@@ -50,14 +58,24 @@ class GroupCommit:
         self._conninfo = conninfo
         self._log = log
         self._bound = bound
-        self._writer = Writer(writer_name(kind), uuid.uuid4())
-        self._wseq = 0
+        self._kind = kind
+        self._begin_boot()
         self._queue: list[_Pending] = []
         self._wake = asyncio.Event()
         self._connection: psycopg.AsyncConnection[tuple[object, ...]] | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
+        self._beat_at = 0.0
         self.failure: str = "not started"
+
+    def _begin_boot(self) -> None:
+        self._writer = Writer(writer_name(self._kind), uuid.uuid4())
+        self._wseq = 0
+
+    @property
+    def boot(self) -> uuid.UUID:
+        """Under which these events are numbered; another one after this process was fenced."""
+        return self._writer.boot
 
     @property
     def healthy(self) -> bool:
@@ -77,7 +95,12 @@ class GroupCommit:
         self._task = asyncio.create_task(self._run(), name="group-commit")
 
     async def stop(self, timeout_s: float = 5.0) -> None:
-        """Store what is queued, then close. Events not stored in time are logged as lost."""
+        """Store what is queued, then close. Events not stored in time are logged as lost.
+
+        The last event says that it is the last: the log shows if one of this process is missing.
+        """
+        if self.healthy:
+            self.submit(Draft(Actor.system(self._kind), Act.PROCESS_STOPPED))
         self._stopping = True
         self._wake.set()
         if self._task:
@@ -90,13 +113,16 @@ class GroupCommit:
         if self._connection:
             await self._connection.close()
 
-    def submit(self, draft: Draft, *, even_if_failing: bool = False) -> asyncio.Future[None]:
+    def submit(self, draft: Draft, *, ends: uuid.UUID | None = None) -> asyncio.Future[None]:
         """Queue an event; the future is done when it is durable.
 
         Raises LogUnavailable when the log cannot be written or the queue is full. The closing
-        event of a request already admitted is accepted all the same (`even_if_failing`).
+        event of a request already admitted is accepted all the same; `ends` is the boot in which
+        it was: of another boot the sealer has ended it already, and this raises.
         """
-        if not even_if_failing:
+        if ends is not None and ends != self.boot:
+            raise LogUnavailable("the request was ended for this process, which had been silent")
+        if ends is None:
             if self.failure:
                 raise LogUnavailable(self.failure)
             if len(self._queue) >= self._bound:
@@ -120,8 +146,10 @@ class GroupCommit:
         delay = RETRY_FIRST_S
         most = MAX_BATCH
         while True:
-            await self._wake.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), BEAT_S)
             self._wake.clear()
+            await self._beat()
             while self._queue or self.failure:
                 batch = self._queue[:most]
                 try:
@@ -165,7 +193,9 @@ class GroupCommit:
                 self._conninfo, connect_timeout=3, application_name="fusebox-group-commit"
             )
             await self._connection.execute("SELECT 1 FROM ledger_event LIMIT 0")
-            await self._connection.rollback()
+            await self._connection.execute(REGISTER, [self.boot, self._writer.name])
+            await self._connection.commit()
+            self._beat_at = 0.0
             self.failure = ""
         except (psycopg.Error, OSError) as error:
             self.failure = f"the log cannot be written: {error}".strip()
@@ -186,52 +216,38 @@ class GroupCommit:
         if connection is None:
             raise LogUnavailable(self.failure)
         if events:
-            # Three statements a batch, however large: arrays are cheaper than rows on both sides.
-            await connection.execute(_INSERT_EVENTS, _event_arrays(events))
-            await connection.execute(_INSERT_PERSONAL, _personal_arrays(events))
-            await connection.execute(_INSERT_MENTIONS, _mention_arrays(events))
+            await self._assert_open(connection)
+            for statement, arrays in rows.inserts(events):
+                await connection.execute(statement, arrays)
             await connection.commit()
         self.failure = ""
 
+    async def _assert_open(self, connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
+        """In the transaction that stores events: this process is not closed, and will not be."""
+        now = time.monotonic()
+        due = now - self._beat_at > BEAT_S
+        found = await connection.execute(BEAT if due else STILL_OPEN, [self.boot])
+        if await found.fetchone() is None:
+            self._begin_anew()
+            raise LogUnavailable("this process was silent for too long; it begins anew")
+        if due:
+            self._beat_at = now
 
-COLUMN_TYPES = {
-    "id": "uuid", "leaf": "bytea", "leaf_hash": "bytea", "at": "timestamptz", "boot": "uuid",
-    "wseq": "bigint", "severity": "smallint",
-}  # fmt: skip
-_ARRAYS = ", ".join(f"%s::{COLUMN_TYPES.get(name, 'text')}[]" for name in EVENT_COLUMNS)
-_INSERT_EVENTS = (
-    f"INSERT INTO ledger_event ({', '.join(EVENT_COLUMNS)}) "  # noqa: S608  constant names
-    f"SELECT * FROM unnest({_ARRAYS}) ON CONFLICT DO NOTHING"
-)
-_INSERT_PERSONAL = (
-    'INSERT INTO ledger_personal (event_id, key, ip, "values") '
-    "SELECT * FROM unnest(%s::uuid[], %s::bytea[], %s::text[], %s::jsonb[]) ON CONFLICT DO NOTHING"
-)
-_INSERT_MENTIONS = (
-    "INSERT INTO ledger_mention (object_id, event_id) "
-    "SELECT * FROM unnest(%s::text[], %s::uuid[]) ON CONFLICT DO NOTHING"
-)
+    async def _beat(self) -> None:
+        """Say that this process lives, when no event does."""
+        connection = self._connection
+        if connection is None or self._queue or time.monotonic() - self._beat_at <= BEAT_S:
+            return
+        try:
+            await self._assert_open(connection)
+            await connection.commit()
+        except (psycopg.Error, LogUnavailable, OSError) as error:
+            await self._fail(error)
 
-
-def _event_arrays(events: Sequence[Event]) -> list[list[object]]:
-    """One array a column, in the order of EVENT_COLUMNS."""
-    arrays: list[list[object]] = [
-        [e.id for e in events],
-        [e.leaf for e in events],
-        [e.leaf_hash for e in events],
-    ]
-    return arrays + [[e.columns[name] for e in events] for name in EVENT_COLUMNS[3:]]
-
-
-def _personal_arrays(events: Sequence[Event]) -> list[list[object]]:
-    return [
-        [e.id for e in events],
-        [e.personal["key"] for e in events],
-        [e.personal["ip"] for e in events],
-        [orjson.dumps(e.personal["values"]).decode() for e in events],
-    ]
-
-
-def _mention_arrays(events: Sequence[Event]) -> list[list[object]]:
-    pairs = [(object_id, e.id) for e in events for object_id in e.mentions]
-    return [[object_id for object_id, _event in pairs], [event for _object, event in pairs]]
+    def _begin_anew(self) -> None:
+        """After a fence: what waits belongs to requests that the sealer has ended."""
+        lost, self._queue = self._queue, []
+        for pending in lost:
+            if not pending.done.done():
+                pending.done.set_exception(LogUnavailable("this process had been silent"))
+        self._begin_boot()

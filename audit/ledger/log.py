@@ -50,6 +50,10 @@ class _Numbering:
     def advance(self) -> None:
         self._next += 1
 
+    def begin_boot(self) -> None:
+        """After a failure nobody knows whether the number was used: count anew."""
+        self._pid = 0
+
 
 _numbering = _Numbering()
 
@@ -89,6 +93,7 @@ def record_alone(actor: Actor, act: Act, *objects: Obj, **details: Any) -> Event
             with transaction.atomic():
                 _insert(event)
         except DatabaseError as error:
+            _numbering.begin_boot()
             raise LogUnavailable(str(error)) from error
         _numbering.advance()
     return event

@@ -106,3 +106,145 @@ class Mention(models.Model):
 
     def __str__(self) -> str:
         return f"{self.object_id} in {self.event_id}"
+
+
+class Pending(models.Model):
+    """An event that is not sealed yet. A trigger on Event fills it, the sealer empties it."""
+
+    number = models.BigAutoField(primary_key=True)
+    event_id = models.UUIDField()
+
+    class Meta:
+        verbose_name_plural = "pending"
+
+    def __str__(self) -> str:
+        return str(self.event_id)
+
+
+class Tree(models.Model):
+    """A Merkle tree of the log. There is one, until an old backup is restored: then the next
+    begins, under an origin of its own, and says in its first leaf what it follows."""
+
+    number = models.PositiveSmallIntegerField(primary_key=True)
+    origin = models.TextField(unique=True)
+    hash = models.TextField()
+    opened_at = models.DateTimeField(db_default=models.functions.Now())
+
+    def __str__(self) -> str:
+        return self.origin
+
+
+class SigningKey(models.Model):
+    """A public key of the sealer. `endorsement`: the note by which the key before it names it."""
+
+    vkey = models.TextField(unique=True)
+    tree = models.PositiveSmallIntegerField()
+    endorsement = models.TextField(blank=True)
+    added_at = models.DateTimeField(db_default=models.functions.Now())
+
+    def __str__(self) -> str:
+        return self.vkey
+
+
+class Leaf(models.Model):
+    """The position of an event in the tree, and the hash of its bytes as the sealer found them."""
+
+    pk = models.CompositePrimaryKey("tree", "position")
+    tree = models.PositiveSmallIntegerField()
+    position = models.BigIntegerField()
+    event_id = models.UUIDField(unique=True)
+    leaf_hash = models.BinaryField()
+    sealed_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "leaves"
+
+    def __str__(self) -> str:
+        return f"{self.tree}:{self.position}"
+
+
+class Subtree(models.Model):
+    """The root of a complete subtree of 2**level leaves, for levels 8, 16 and 24: proofs then read
+    at most 256 hashes a level."""
+
+    pk = models.CompositePrimaryKey("tree", "level", "index")
+    tree = models.PositiveSmallIntegerField()
+    level = models.PositiveSmallIntegerField()
+    index = models.BigIntegerField()
+    root = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"{self.tree}:{self.level}:{self.index}"
+
+
+class Checkpoint(models.Model):
+    """A signed head of a tree."""
+
+    tree = models.PositiveSmallIntegerField()
+    size = models.BigIntegerField()
+    root = models.BinaryField()
+    note = models.TextField()
+    signed_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("tree", "size", "pk")
+        indexes = [models.Index(fields=["tree", "size"], name="checkpoint_by_size")]
+
+    def __str__(self) -> str:
+        return f"{self.tree}:{self.size}"
+
+
+class SealerState(models.TextChoices):
+    SEALING = "sealing", "Sealing"
+    ROLLBACK = "rollback", "Rolled back"
+    BROKEN = "broken", "Broken"
+
+
+class Sealer(models.Model):
+    """What the sealer says of itself, one row. `incident` names a rollback that people must
+    acknowledge; `problem` says what it found."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True)
+    state = models.CharField(max_length=16, choices=SealerState)
+    problem = models.TextField(blank=True)
+    incident = models.UUIDField(null=True)
+    tree = models.PositiveSmallIntegerField(default=0)
+    size = models.BigIntegerField(default=0)
+    beat_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.state
+
+
+class Acknowledgement(models.Model):
+    """One administrator's word that a rollback was seen; the sealer goes on after two."""
+
+    incident = models.UUIDField()
+    person_id = models.UUIDField()
+    reason = models.TextField()
+    at = models.DateTimeField(db_default=models.functions.Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["incident", "person_id"], name="acknowledged_once_a_person"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.incident} by {self.person_id}"
+
+
+class Process(models.Model):
+    """A process that admits requests. One that is silent is closed, and what it left open ends."""
+
+    boot = models.UUIDField(primary_key=True)
+    name = models.TextField()
+    beat_at = models.DateTimeField(db_default=models.functions.Now())
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "processes"
+
+    def __str__(self) -> str:
+        return self.name

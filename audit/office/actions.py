@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import IO
 from uuid import UUID
 
 from django.db import transaction
@@ -16,10 +17,16 @@ from access.errors import Invalid
 from audit.ledger import log
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
+from audit.ledger.certificate import Certificate
+from audit.ledger.check import Verification
+from audit.ledger.connection import conninfo
 from audit.ledger.log import Change, Obj
 from audit.ledger.models import Event
+from audit.ledger.report import FINE, Report
+from audit.office import bundle as bundling
 from audit.office import export as exporting
 from audit.office import search as searching
+from audit.office.bundle import Bundle
 from audit.office.filters import PERSONAL, Filter
 from audit.office.search import Page
 
@@ -84,6 +91,61 @@ def export(
         stream.close()
         raise
     return stream
+
+
+def export_bundle(
+    *, actor: Actor, wanted: Filter, target: IO[bytes], details: Mapping[str, str] | None = None
+) -> Bundle:
+    """Write the evidence of a filter to a file. Its event has the hash of its manifest.
+
+    Raises audit.ledger.proofs.NotSealed, and writes nothing usable, when the sealer is away.
+    """
+    policy.require(actor, Act.AUDIT_EXPORT)
+    made = bundling.build(wanted, target)
+    with transaction.atomic():
+        log.record(
+            actor,
+            Act.AUDIT_EXPORT,
+            Obj("export", made.manifest_hash, "bundle"),
+            changes=_as_changes(wanted),
+            details={"format": "bundle", **made.details, **(details or {})},
+        )
+    return made
+
+
+def verify(
+    *,
+    actor: Actor,
+    certificate: Certificate | None,
+    since_last: bool = False,
+    outside: Sequence[str] = (),
+    details: Mapping[str, str] | None = None,
+) -> Report:
+    """Verify the live log against what was signed; the verdict is an event.
+
+    since_last: only what was added since the last verification that found nothing.
+    outside: checkpoints that were kept elsewhere.
+    """
+    policy.require(actor, Act.AUDIT_VERIFY)
+    since = searching.last_verified() if since_last else 0
+    report = Verification(conninfo(), certificate, since=since, outside=outside).run()
+    with transaction.atomic():
+        log.record(
+            actor,
+            Act.AUDIT_VERIFY,
+            Obj("log", report.origin, report.origin),
+            outcome="success" if report.exit_code == FINE else "failure",
+            reason=report.first,
+            details={
+                "exit_code": report.exit_code,
+                "events": report.events,
+                "size": report.size,
+                "checkpoints": report.checkpoints,
+                "since": since,
+                **(details or {}),
+            },
+        )
+    return report
 
 
 def _as_changes(wanted: Filter) -> list[Change]:

@@ -21,6 +21,7 @@ from audit.ledger.models import Event
 from audit.office import csv_rows, search
 from audit.office.filters import Filter
 
+Connection = psycopg.Connection[tuple[Any, ...]]
 FORMATS = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
 PIECE_BYTES = 256 * 1024
 # A reader who stops reading must not hold a snapshot for ever.
@@ -38,7 +39,7 @@ class Stream:
         self.format = format
         self.content_type = FORMATS[format]
         rows = search.events(wanted).select_related(None)
-        self._connection = _connect()
+        self._connection = snapshot()
         self._pieces: Iterator[bytes] | None = None
         try:
             self._begin(rows)
@@ -62,23 +63,18 @@ class Stream:
         with self._connection.cursor() as cursor:
             for name, value in settings.items():
                 cursor.execute("SELECT set_config(%s, %s, true)", [name, value])
-            query, params = _sql(rows.order_by("-id").values_list("id")[:1])
+            query, params = sql(rows.order_by("-id").values_list("id")[:1])
             found = cursor.execute(query, params).fetchone()
             self.newest = str(found[0]) if found else ""
-            query, params = _sql(rows.order_by().values_list("id"))
+            query, params = sql(rows.order_by().values_list("id"))
             query = f"SELECT count(*) FROM ({query}) AS wanted"  # noqa: S608  the ORM wrote it
             counted = cursor.execute(query, params).fetchone()
             self.count: int = counted[0] if counted else 0
 
     def _copy(self, rows: QuerySet[Event, Any], texts: int) -> Iterator[tuple[Any, ...]]:
         """The rows as COPY sends them: a leaf, and so many texts."""
-        query, params = _sql(rows)
-        with (
-            self._connection.cursor() as cursor,
-            cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT binary)", params) as copy,
-        ):
-            copy.set_types(["bytea", *["text"] * texts])
-            yield from copy.rows()
+        query, params = sql(rows)
+        return copy(self._connection, query, params, ["bytea", *["text"] * texts])
 
     def read(self) -> bytes:
         """The next piece; empty at the end."""
@@ -144,14 +140,27 @@ def _lines(records: Iterator[tuple[Any, ...]]) -> Iterator[bytes]:
         yield b"\n".join([*lines, b""])
 
 
-def _sql(rows: QuerySet[Event, Any]) -> tuple[str, tuple[Any, ...]]:
+def copy(
+    connection: Connection, query: str, values: tuple[Any, ...], types: list[str]
+) -> Iterator[tuple[Any, ...]]:
+    """The rows of a query by COPY, in constant memory."""
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT binary)", values) as stream,
+    ):
+        stream.set_types(types)
+        yield from stream.rows()
+
+
+def sql(rows: QuerySet[Event, Any], empty: str = "bytea") -> tuple[str, tuple[Any, ...]]:
+    """The ORM's own query; `empty` is the type of the column of one that can find nothing."""
     try:
         return rows.query.sql_with_params()
     except EmptyResultSet:
-        return "SELECT NULL::bytea WHERE false", ()
+        return f"SELECT NULL::{empty} WHERE false", ()
 
 
-def _connect() -> psycopg.Connection[tuple[Any, ...]]:
+def snapshot() -> Connection:
     """Like Django's, but ours alone: read-only, with one snapshot from its first question on."""
     found = psycopg.connect(**connection.get_connection_params())
     found.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ

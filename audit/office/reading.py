@@ -32,6 +32,7 @@ CATEGORY_NAMES: dict[str, str | Promise] = {
     "operation": _("Operation"),
     "inference": _("Inference"),
     "audit": _("Audit log"),
+    "process": _("Process"),
 }
 OUTCOME_NAMES: dict[str, str | Promise] = {
     "success": _("success"),

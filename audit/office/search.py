@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from access.errors import Invalid
 from access.models import User
 from audit.ledger.acts import Act
+from audit.ledger.canonical import read
 from audit.ledger.models import Event, Mention, Personal
 from audit.office.filters import Filter
 
@@ -78,6 +79,18 @@ def same_request(event: Event) -> list[Event]:
         return []
     rows = Event.objects.filter(request_id=event.request_id).select_related("personal")
     return list(rows.order_by("id")[:MAX_SIBLINGS])
+
+
+def last_verified() -> int:
+    """How many leaves the last verification of the log has seen that found nothing wrong."""
+    event = (
+        Event.objects.filter(act=Act.AUDIT_VERIFY, outcome="success", object_type="log")
+        .order_by("-id")
+        .first()
+    )
+    details = read(bytes(event.leaf)).get("details", {}) if event else {}
+    size = details.get("size", 0)
+    return size if isinstance(size, int) else 0
 
 
 def first_id(moment: datetime) -> UUID:

@@ -20,6 +20,7 @@ WITHOUT_DATABASE = {
     "permissions_table", "prepare_database",
 }  # fmt: skip
 AS_OWNER = {"migrate", "sqlmigrate", "showmigrations", "makemigrations", "dbshell"}
+AS_SEALER = {"audit_seal"}
 READY_S = 30.0
 
 
@@ -36,6 +37,8 @@ def engines_for(arguments: list[str]) -> Iterator[None]:
     command = arguments[1] if len(arguments) > 1 else ""
     if command in AS_OWNER:
         os.environ.setdefault("FUSEBOX_DB_AS", "owner")
+    elif command in AS_SEALER:
+        os.environ.setdefault("FUSEBOX_DB_AS", "sealer")
     if os.environ.get("DATABASE_URL") or os.environ.get("DATABASE_URL_FILE"):
         yield
         return
@@ -84,8 +87,10 @@ def _database(installation: Installation) -> Iterator[None]:
 
 
 def _wait_for_host(installation: Installation) -> None:
-    postgres, migrated = Postgres(installation), installation.data / ".migrated"
-    if not spawn.wait_until(lambda: migrated.exists() and postgres.is_ready(), None, READY_S):
+    postgres = Postgres(installation)
+    if not spawn.wait_until(
+        lambda: is_migrated(installation) and postgres.is_ready(), None, READY_S
+    ):
         sys.exit("The console is starting, but its database does not answer yet. Try again.")
 
 
@@ -97,7 +102,7 @@ def _host(installation: Installation) -> Iterator[None]:
         if not spawn.wait_until(postgres.is_ready, child, READY_S):
             sys.exit(f"PostgreSQL did not start; see {installation.logs / 'postgres.log'}.")
         postgres.prepare()
-        _migrate_if_empty(installation)
+        _migrate_if_needed(installation)
         yield
     finally:
         with ExitStack() as stack:
@@ -107,12 +112,35 @@ def _host(installation: Installation) -> Iterator[None]:
             spawn.stop(child, postgres.stop_signal, 10)
 
 
-def _migrate_if_empty(installation: Installation) -> None:
-    marker = installation.data / ".migrated"
-    if not marker.exists():
+def _migrate_if_needed(installation: Installation) -> None:
+    if not is_migrated(installation):
         environment = {**os.environ, **installation.environment(), "FUSEBOX_DB_AS": "owner"}
         migrate(environment)
-        marker.touch()
+        mark_migrated(installation)
+
+
+def is_migrated(installation: Installation) -> bool:
+    """Whether the data folder's database has the migrations of this checkout."""
+    try:
+        return _marker(installation).read_text() == _migrations()
+    except OSError:
+        return False
+
+
+def mark_migrated(installation: Installation) -> None:
+    _marker(installation).write_text(_migrations())
+
+
+def _marker(installation: Installation) -> Path:
+    return installation.data / ".migrated"
+
+
+def _migrations() -> str:
+    """The names of all migrations of our rooms."""
+    found = (
+        p.relative_to(ROOT) for p in ROOT.glob("*/**/migrations/0*.py") if ".venv" not in p.parts
+    )
+    return "\n".join(sorted(map(str, found)))
 
 
 def migrate(environment: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""The children that are our own programs: web with gateway, worker, beat."""
+"""The children that are our own programs: web with gateway, worker, beat, sealer."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from console.embedded import spawn
 from console.embedded.commands import ROOT
 from console.embedded.installation import Installation
 
+# Passwords of the other roles: no program is told those.
+OTHERS = ("DATABASE_OWNER_URL", "DATABASE_SEALER_URL")
+
 
 class Program:
     """A Python program of ours in the checkout, with the environment of this installation."""
@@ -25,7 +28,10 @@ class Program:
         self.name = name
         self.arguments = arguments
         self.installation = installation
-        self.env = {**env, "DJANGO_SETTINGS_MODULE": "console.settings", "PYTHONUNBUFFERED": "1"}
+        shared = {key: value for key, value in env.items() if key not in OTHERS}
+        self.env = {
+            **shared, "DJANGO_SETTINGS_MODULE": "console.settings", "PYTHONUNBUFFERED": "1",
+        }  # fmt: skip
 
     def start(self) -> subprocess.Popen[bytes]:
         return spawn.start(
@@ -77,3 +83,12 @@ def beat(installation: Installation, env: Mapping[str, str]) -> Program:
         "--schedule", schedule, "--pidfile=",
     ]  # fmt: skip
     return Program("beat", arguments, installation, env)
+
+
+def sealer(installation: Installation, env: Mapping[str, str]) -> Program:
+    """The sealer signs in as itself, and only as itself."""
+    program = Program("sealer", ["django", "audit_seal"], installation, env)
+    program.env["FUSEBOX_DB_AS"] = "sealer"
+    program.env["DATABASE_SEALER_URL"] = env["DATABASE_SEALER_URL"]
+    program.env["DATABASE_URL"] = env["DATABASE_SEALER_URL"]
+    return program

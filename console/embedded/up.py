@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 
 from console.embedded import not_root, ollama, outside, programs, spawn, wheels
-from console.embedded.commands import ROOT, data_dir, migrate
+from console.embedded.commands import ROOT, data_dir, mark_migrated, migrate
 from console.embedded.installation import Installation
 from console.embedded.postgres import Postgres
 from console.embedded.supervisor import Child, StartFailed, Supervisor
@@ -120,6 +120,9 @@ def _programs(
     supervisor: Supervisor, installation: Installation, env: dict[str, str], host: str, port: int
 ) -> None:
     logs = installation.logs
+    with step("sealer"):
+        sealer = programs.sealer(installation, env)
+        supervisor.start(Child(sealer, logs / "sealer.log", program=True))
     with step("worker and beat"):
         worker, beat = programs.worker(installation, env), programs.beat(installation, env)
         cold = signal.SIGQUIT
@@ -231,4 +234,4 @@ def _migrate(installation: Installation, env: dict[str, str]) -> None:
         migrate(env)
     except (RuntimeError, psycopg.Error) as error:
         raise Refused(f"The database schema could not be brought up to date:\n{error}") from error
-    (installation.data / ".migrated").touch()
+    mark_migrated(installation)

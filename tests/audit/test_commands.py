@@ -91,7 +91,7 @@ def test_what_was_there_stays_when_it_fails(
     assert len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize("format", ["xlsx", "ocsf", "cef", "bundle"])
+@pytest.mark.parametrize("format", ["xlsx", "ocsf", "cef"])
 def test_a_format_of_later_says_so(db: None, tmp_path: Path, format: str) -> None:
     with pytest.raises(CommandError, match="not available yet") as refused:
         run(tmp_path / "x", "--format", format)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
+import shutil
 import sys
 import tempfile
 from argparse import ArgumentParser
@@ -13,14 +14,19 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import psycopg
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from access.errors import Refusal
+from audit.ledger import sealer
 from audit.ledger.actor import Actor
+from audit.ledger.custody import Custody, CustodyBroken
+from audit.ledger.proofs import NotSealed
+from audit.ledger.sealing import NotLeader
 from audit.office import actions
 from audit.office.filters import Filter
 
-LATER = ("xlsx", "ocsf", "cef", "bundle")
+LATER = ("xlsx", "ocsf", "cef")
 OPTIONS = {"start": "--from", "end": "--to", "format": "--format"}
 
 
@@ -30,7 +36,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--from", dest="start", default="", help="first day or moment")
         parser.add_argument("--to", dest="end", default="", help="last day or moment, included")
-        parser.add_argument("--format", required=True, choices=["jsonl", "csv", *LATER])
+        parser.add_argument("--format", required=True, choices=["jsonl", "csv", "bundle", *LATER])
         parser.add_argument("--output", required=True, help="a file, or - for standard output")
 
     def handle(self, **options: Any) -> None:
@@ -45,6 +51,8 @@ class Command(BaseCommand):
         except Refusal as error:
             option = OPTIONS.get(error.field, "")
             raise CommandError(f"{option} {error}".strip(), returncode=2) from error
+        except NotSealed as error:
+            raise CommandError(f"Nothing is exported: {error}") from error
         except psycopg.Error as error:
             raise CommandError(f"The export broke off, nothing is written: {error}") from error
         except OSError as error:
@@ -54,15 +62,57 @@ class Command(BaseCommand):
         self.stderr.write(f"{count} events in {options['output']}")
 
     def _write(self, file: BinaryIO, options: dict[str, Any]) -> int:
+        if options["format"] == "bundle":
+            return self._bundle(file, options)
         stream = actions.export(
             actor=Actor.system("audit_export"),
-            wanted=Filter.parse({"start": options["start"], "end": options["end"]}),
+            wanted=_wanted(options),
             format=options["format"],
             details={"os_user": _os_user()},
         )
         for piece in stream:
             file.write(piece)
         return stream.count
+
+    def _certificate(self, output: str) -> None:
+        """For verifying on this machine: this installation's own certificate, beside the bundle."""
+        own = settings.LOG_CERTIFICATE
+        if not own.is_file():
+            return
+        beside = Path(output).absolute().parent / own.name
+        if output != "-" and not beside.exists():
+            shutil.copyfile(own, beside)
+        self.stderr.write(f"Whoever verifies elsewhere needs {own} by another way than the bundle.")
+
+    def _bundle(self, file: BinaryIO, options: dict[str, Any]) -> int:
+        """An archive is written back and forth, which standard output cannot be."""
+        _seal_here()
+        with tempfile.TemporaryFile() as place:
+            made = actions.export_bundle(
+                actor=Actor.system("audit_export"),
+                wanted=_wanted(options),
+                target=place,
+                details={"os_user": _os_user()},
+            )
+            place.seek(0)
+            shutil.copyfileobj(place, file)
+        self.stderr.write(f"manifest sha256 {made.manifest_hash}")
+        self._certificate(options["output"])
+        return made.count
+
+
+def _seal_here() -> None:
+    """Where the console is stopped and the sealer's files are at hand, seal what waits first."""
+    custody = Custody(settings.SEALER_DIR)
+    if not settings.SEALER_DATABASE_URL or not custody.head_file.is_file():
+        return
+    log = sealer.log_of(settings.FUSEBOX_LOG_ORIGIN, settings.LOG_HASH)
+    with contextlib.suppress(NotLeader, CustodyBroken, psycopg.Error):
+        sealer.seal_once(settings.SEALER_DATABASE_URL, custody, log)
+
+
+def _wanted(options: dict[str, Any]) -> Filter:
+    return Filter.parse({"start": options["start"], "end": options["end"]})
 
 
 @contextlib.contextmanager

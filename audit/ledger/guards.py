@@ -1,0 +1,67 @@
+"""Whether the database still guards the log: triggers in force, roles without rights they should
+not have. A guard that somebody took away is found at the next verification."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+TABLES = (
+    "event", "personal", "mention", "leaf", "subtree", "checkpoint", "tree", "signingkey",
+    "acknowledgement",
+)  # fmt: skip
+REFUSE = "the audit log is append-only"
+AWAIT = "INSERT INTO public.ledger_pending (event_id) SELECT id FROM arrived"
+TRIGGERS = """
+SELECT t.tgname, t.tgenabled, p.proname, p.prosrc FROM pg_trigger t
+JOIN pg_proc p ON p.oid = t.tgfoid WHERE NOT t.tgisinternal AND t.tgrelid::regclass::text
+    LIKE 'ledger\\_%'
+"""
+RIGHTS = """
+SELECT c.relname, r.rolname, priv FROM pg_class c
+CROSS JOIN (SELECT rolname FROM pg_roles WHERE rolname = ANY('{fusebox_web,fusebox_sealer}')) r
+CROSS JOIN unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER', 'INSERT']) AS priv
+WHERE c.relname = ANY(%s) AND has_table_privilege(r.rolname, c.oid, priv)
+"""
+SEALED = ("leaf", "subtree", "checkpoint", "tree", "signingkey")
+UNCHANGEABLE = ("UPDATE", "DELETE", "TRUNCATE", "TRIGGER")
+
+
+def missing(connection: Connection, *, truncate: bool = True) -> list[str]:
+    """What is not as it was installed, a sentence each; empty when all stands.
+
+    truncate: whether the guards against TRUNCATE are looked for, too.
+    """
+    return [*_triggers(connection, truncate=truncate), *_rights(connection)]
+
+
+def _triggers(connection: Connection, *, truncate: bool) -> list[str]:
+    found = {name: rest for name, *rest in connection.execute(TRIGGERS).fetchall()}
+    wanted = {f"ledger_{table}_append_only": REFUSE for table in TABLES}
+    wanted["ledger_event_await_seal"] = AWAIT
+    if truncate:
+        wanted |= {f"ledger_{table}_no_truncate": REFUSE for table in TABLES}
+    problems = []
+    for name, words in wanted.items():
+        if name not in found:
+            problems.append(f"the trigger {name} is missing")
+            continue
+        enabled, _function, source = found[name]
+        if enabled not in ("A", b"A"):
+            problems.append(f"the trigger {name} is disabled")
+        elif words not in source or "RETURN NEW" in source:
+            problems.append(f"the function of the trigger {name} was changed")
+    return problems
+
+
+def _rights(connection: Connection) -> list[str]:
+    names: Sequence[str] = [f"ledger_{table}" for table in TABLES]
+    problems = []
+    for table, role, right in connection.execute(RIGHTS, [list(names)]).fetchall():
+        writes_sealed = right == "INSERT" and role == "fusebox_web" and table[7:] in SEALED
+        if right in UNCHANGEABLE or writes_sealed:
+            problems.append(f"{role} may {right} {table}")
+    return problems

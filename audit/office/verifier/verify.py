@@ -1,0 +1,862 @@
+#!/usr/bin/env python3
+"""Verify an export of a Fusebox audit log. Python 3.9 or newer, nothing else, no network.
+
+    python3 verify.py BUNDLE.zip --certificate fusebox-certificate.txt
+
+The certificate says whose log this is. It was handed over when the log was installed; a copy that
+came with the bundle proves nothing. Exit code: 0 fine, 1 tampered, 2 incomplete or rolled back,
+3 cannot verify (no certificate), 4 this is no bundle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import binascii
+import hashlib
+import json
+import os
+import re
+import struct
+import sys
+import zipfile
+import zlib
+from pathlib import Path
+
+FINE, TAMPERED, INCOMPLETE, CANNOT, BAD_INPUT = range(5)
+CERTIFICATE = "fusebox-certificate.txt"
+MEMORY = Path(os.path.expanduser("~")) / ".fusebox-verify"
+REQUIRED = {"manifest.json", "events.jsonl", "checkpoint.txt", "keys.json"}
+ALLOWED = REQUIRED | {
+    "proofs/range.json", "proofs/leaves.bin", "proofs/inclusion.jsonl", "proofs/consistency.json",
+    "previous-checkpoint.txt", "VERIFY.md", "verify.py", "verify.html",
+}  # fmt: skip
+SMALL = 4 * 1024 * 1024
+MAX_LINE = 64 * 1024
+MAX_PATH_LINE = 8 * 1024
+MAX_TOTAL = 64 * 1024**3
+MAX_RATIO = 300
+MOST = 20
+
+
+class BadBundle(Exception):
+    """This is no bundle: exit code 4."""
+
+
+class Tampered(Exception):
+    """Something is not what was signed: exit code 1."""
+
+
+# --- hashes ---------------------------------------------------------------------------------------
+
+
+def sm3(data):
+    """SM3 (GB/T 32905-2016), for Pythons whose OpenSSL has none."""
+    mask = 0xFFFFFFFF
+
+    def rol(x, n):
+        n %= 32
+        return ((x << n) | (x >> (32 - n))) & mask
+
+    v = [0x7380166F, 0x4914B2B9, 0x172442D7, 0xDA8A0600, 0xA96F30BC, 0x163138AA, 0xE38DEE4D,
+         0xB0FB0E4E]  # fmt: skip
+    padded = data + b"\x80" + b"\x00" * ((55 - len(data)) % 64) + struct.pack(">Q", 8 * len(data))
+    for start in range(0, len(padded), 64):
+        w = list(struct.unpack(">16I", padded[start : start + 64]))
+        for j in range(16, 68):
+            x = w[j - 16] ^ w[j - 9] ^ rol(w[j - 3], 15)
+            w.append((x ^ rol(x, 15) ^ rol(x, 23)) ^ rol(w[j - 13], 7) ^ w[j - 6])
+        a, b, c, d, e, f, g, h = v
+        for j in range(64):
+            t = 0x79CC4519 if j < 16 else 0x7A879D8A
+            ss1 = rol((rol(a, 12) + e + rol(t, j)) & mask, 7)
+            ss2 = ss1 ^ rol(a, 12)
+            ff = a ^ b ^ c if j < 16 else (a & b) | (a & c) | (b & c)
+            gg = e ^ f ^ g if j < 16 else (e & f) | (~e & g & mask)
+            tt1 = (ff + d + ss2 + (w[j] ^ w[j + 4])) & mask
+            tt2 = (gg + h + ss1 + w[j]) & mask
+            a, b, c, d = tt1, a, rol(b, 9), c
+            e, f, g, h = tt2 ^ rol(tt2, 9) ^ rol(tt2, 17), e, rol(f, 19), g
+        v = [x ^ y for x, y in zip(v, (a, b, c, d, e, f, g, h))]
+    return struct.pack(">8I", *v)
+
+
+class Hasher:
+    """The tree hash of RFC 6962 section 2.1 over SHA-256 or SM3."""
+
+    def __init__(self, name):
+        if name == "sha256":
+            self.hash = lambda data: hashlib.sha256(data).digest()
+        elif name == "sm3" and "sm3" in hashlib.algorithms_available:
+            self.hash = lambda data: hashlib.new("sm3", data).digest()
+        elif name == "sm3":
+            self.hash = sm3
+        else:
+            raise BadBundle("the hash %r is not known" % (name,))
+
+    def leaf(self, data):
+        return self.hash(b"\x00" + data)
+
+    def node(self, left, right):
+        return self.hash(b"\x01" + left + right)
+
+
+class Edge:
+    """The roots of the largest complete subtrees of the first `size` leaves; it can only grow."""
+
+    def __init__(self, hasher, size=0, hashes=()):
+        if len(hashes) != bin(size).count("1"):
+            raise Tampered("a proof has the wrong number of hashes")
+        self.hasher, self.size, self.hashes = hasher, size, list(hashes)
+
+    def append(self, value, level=0):
+        if self.size % (1 << level):
+            raise Tampered("a proof does not fit where it stands")
+        carry = self.size >> level
+        while carry & 1:
+            value = self.hasher.node(self.hashes.pop(), value)
+            carry >>= 1
+        self.hashes.append(value)
+        self.size += 1 << level
+
+    def extend(self, end, hashes):
+        """Append the subtrees that cover the leaves from here to `end`."""
+        levels = list(cover(self.size, end))
+        if len(levels) != len(hashes):
+            raise Tampered("a proof has the wrong number of hashes")
+        for level, value in zip(levels, hashes):
+            self.append(value, level)
+
+    def root(self):
+        if not self.hashes:
+            return self.hasher.hash(b"")
+        value = self.hashes[-1]
+        for left in reversed(self.hashes[:-1]):
+            value = self.hasher.node(left, value)
+        return value
+
+
+def cover(begin, end):
+    while begin < end:
+        level = (end - begin).bit_length() - 1
+        if begin:
+            level = min(level, (begin & -begin).bit_length() - 1)
+        yield level
+        begin += 1 << level
+
+
+def root_of_path(hasher, leaf, position, size, path):
+    """RFC 9162 section 2.1.3.2."""
+    value, number, last = leaf, position, size - 1
+    for sibling in path:
+        if last == 0:
+            raise Tampered("a proof is too long")
+        if number & 1 or number == last:
+            value = hasher.node(sibling, value)
+            while not number & 1 and number:
+                number, last = number >> 1, last >> 1
+        else:
+            value = hasher.node(value, sibling)
+        number, last = number >> 1, last >> 1
+    if last:
+        raise Tampered("a proof is too short")
+    return value
+
+
+# --- Ed25519 (RFC 8032), verification only --------------------------------------------------------
+
+P = 2**255 - 19
+L = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+I = pow(2, (P - 1) // 4, P)  # noqa: E741  the name it has in the RFC
+
+
+def recover_x(y, sign):
+    if y >= P:
+        return None
+    x2 = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    if x2 == 0:
+        return None if sign else 0
+    x = pow(x2, (P + 3) // 8, P)
+    if (x * x - x2) % P:
+        x = x * I % P
+    if (x * x - x2) % P:
+        return None
+    return P - x if (x & 1) != sign else x
+
+
+def add(p, q):
+    a, b = (p[1] - p[0]) * (q[1] - q[0]) % P, (p[1] + p[0]) * (q[1] + q[0]) % P
+    c, d = 2 * p[3] * q[3] * D % P, 2 * p[2] * q[2] % P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return (e * f % P, g * h % P, f * g % P, e * h % P)
+
+
+def multiply(s, p):
+    q = (0, 1, 1, 0)
+    while s > 0:
+        if s & 1:
+            q = add(q, p)
+        p = add(p, p)
+        s >>= 1
+    return q
+
+
+def decompress(data):
+    y = int.from_bytes(data, "little")
+    sign, y = y >> 255, y & ((1 << 255) - 1)
+    x = recover_x(y, sign)
+    return None if x is None else (x, y, 1, x * y % P)
+
+
+BASE_Y = 4 * pow(5, P - 2, P) % P
+BASE_X = recover_x(BASE_Y, 0)
+BASE = (BASE_X, BASE_Y, 1, BASE_X * BASE_Y % P)
+
+
+def ed25519_verifies(public, message, signature):
+    if len(public) != 32 or len(signature) != 64:
+        return False
+    a, r = decompress(public), decompress(signature[:32])
+    s = int.from_bytes(signature[32:], "little")
+    if a is None or r is None or s >= L:
+        return False
+    digest = hashlib.sha512(signature[:32] + public + message).digest()
+    h = int.from_bytes(digest, "little") % L
+    left, right = multiply(s, BASE), add(r, multiply(h, a))
+    return (left[0] * right[2] - right[0] * left[2]) % P == 0 and (
+        left[1] * right[2] - right[1] * left[2]
+    ) % P == 0
+
+
+# --- signed notes (c2sp.org/signed-note) ----------------------------------------------------------
+
+NAME = re.compile(r"[^\s+\x00-\x1f]{1,200}")
+SIZE = re.compile(r"0|[1-9][0-9]{0,17}")
+
+
+class Key:
+    """A verifier key: name+id+base64."""
+
+    def __init__(self, vkey):
+        try:
+            name, key_id, data = vkey.strip().split("+", 2)
+            raw = base64.b64decode(data, validate=True)
+        except (AttributeError, ValueError, binascii.Error):
+            raise BadBundle("a key is malformed") from None
+        if not NAME.fullmatch(name) or len(raw) != 33 or raw[:1] != b"\x01":
+            raise BadBundle("a key is no Ed25519 key")
+        self.vkey, self.name, self.public = vkey.strip(), name, raw[1:]
+        self.id = hashlib.sha256(name.encode() + b"\n" + raw).digest()[:4]
+        if self.id.hex() != key_id:
+            raise BadBundle("the id of a key is not its own")
+
+    @property
+    def fingerprint(self):
+        digest = hashlib.sha256(self.public).hexdigest()
+        return " ".join(digest[i : i + 4] for i in range(0, 32, 4))
+
+
+def open_note(note, keys):
+    """The text of a note that one of the keys signed; Tampered when none did."""
+    text, blank, tail = note.rpartition("\n\n")
+    lines = tail.split("\n")
+    if not blank or "\r" in note or "\x00" in note or lines[-1] or not lines[:-1]:
+        raise Tampered("a signed note is malformed")
+    text += "\n"
+    good = 0
+    for line in lines[:-1]:
+        parts = line.split(" ")
+        if len(parts) != 3 or parts[0] != "\u2014" or not NAME.fullmatch(parts[1]):
+            raise Tampered("a signature line is malformed")
+        try:
+            raw = base64.b64decode(parts[2], validate=True)
+        except (ValueError, binascii.Error):
+            raise Tampered("a signature is malformed") from None
+        if base64.b64encode(raw).decode() != parts[2]:
+            raise Tampered("a signature is malformed")
+        for key in keys:
+            if (parts[1], raw[:4]) == (key.name, key.id):
+                if not ed25519_verifies(key.public, text.encode(), raw[4:]):
+                    raise Tampered("a signature is false")
+                good += 1
+    if not good:
+        raise Tampered("no trusted key signed it")
+    return text
+
+
+def read_checkpoint(text):
+    """(origin, size, root) of the text of a checkpoint."""
+    lines = text.split("\n")
+    if len(lines) != 4 or lines[3] or not NAME.fullmatch(lines[0]) or not SIZE.fullmatch(lines[1]):
+        raise Tampered("a checkpoint is malformed")
+    try:
+        root = base64.b64decode(lines[2], validate=True)
+    except (ValueError, binascii.Error):
+        raise Tampered("a checkpoint is malformed") from None
+    if len(root) != 32 or base64.b64encode(root).decode() != lines[2]:
+        raise Tampered("a checkpoint is malformed")
+    return lines[0], int(lines[1]), root
+
+
+# --- the archive ----------------------------------------------------------------------------------
+
+
+class Archive:
+    """A bundle's files. Refuses what no bundle of ours is: hostile names, bombs, doubles, links."""
+
+    def __init__(self, path):
+        self.path = path
+        try:
+            self.zip = zipfile.ZipFile(path)
+        except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+            raise BadBundle("it cannot be opened: %s" % error) from None
+        infos = self.zip.infolist()
+        names = [info.filename for info in infos]
+        if len(set(names)) != len(names):
+            raise BadBundle("a file is in it twice")
+        for info in infos:
+            self._look(info)
+        missing = REQUIRED - set(names)
+        if missing:
+            raise BadBundle("it has no %s" % ", ".join(sorted(missing)))
+        if sum(info.file_size for info in infos) > MAX_TOTAL:
+            raise BadBundle("it is too large")
+        self.names = set(names)
+
+    @staticmethod
+    def _look(info):
+        if info.filename not in ALLOWED:
+            raise BadBundle("%r has no place in a bundle" % info.filename[:100])
+        if (info.external_attr >> 16) & 0o170000 not in (0, 0o100000):
+            raise BadBundle("%s is no plain file" % info.filename)
+        if info.flag_bits & 0x1 or info.compress_type not in (0, 8):
+            raise BadBundle("%s is packed in a way that no bundle is" % info.filename)
+        if info.file_size > SMALL and info.file_size > MAX_RATIO * max(1, info.compress_size):
+            raise BadBundle("%s unpacks to far more than it is" % info.filename)
+
+    def read(self, name, limit=SMALL):
+        """A small file, whole."""
+        data = b"".join(self.pieces(name, limit))
+        return data
+
+    def pieces(self, name, limit=MAX_TOTAL):
+        """A file, piece by piece; what it unpacks to is believed no further than its stated size."""
+        info = self.zip.getinfo(name)
+        if info.file_size > limit:
+            raise BadBundle("%s is too large" % name)
+        done = 0
+        try:
+            with self.zip.open(info) as file:
+                while True:
+                    piece = file.read(1 << 20)
+                    if not piece:
+                        break
+                    done += len(piece)
+                    if done > info.file_size:
+                        raise BadBundle("%s unpacks to more than it says" % name)
+                    yield piece
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+            raise Tampered("%s is damaged: %s" % (name, error)) from None
+        if done != info.file_size:
+            raise Tampered("%s is cut off" % name)
+
+    def lines(self, name, limit=MAX_LINE):
+        """The lines of a file, without their ends."""
+        rest = b""
+        for piece in self.pieces(name):
+            parts = (rest + piece).split(b"\n")
+            rest = parts.pop()
+            for part in parts:
+                if len(part) > limit:
+                    raise Tampered("a line of %s is too long" % name)
+                yield part
+            if len(rest) > limit:
+                raise Tampered("a line of %s is too long" % name)
+        if rest:
+            raise Tampered("%s does not end with a line end" % name)
+
+    def seal(self):
+        """Whether the archive's own bytes are as written: True, False, or None if re-packed.
+
+        The comment at its end is the SHA-256 of all that is before the comment.
+        """
+        comment = self.zip.comment
+        if not comment:
+            return None
+        with open(self.path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            left, digest = size - len(comment), hashlib.sha256()
+            while left > 0:
+                piece = file.read(min(left, 1 << 20))
+                if not piece:
+                    break
+                left -= len(piece)
+                digest.update(piece)
+            return comment == b"sha256:" + digest.hexdigest().encode() == file.read() + b""
+
+
+def parse(data, what):
+    """JSON of ours: an object or a list, without surprises."""
+    try:
+        return json.loads(data.decode("utf-8"))
+    except (UnicodeDecodeError, ValueError, RecursionError):
+        raise Tampered("%s is no JSON" % what) from None
+
+
+def hashes_of(value, what):
+    if not isinstance(value, list) or len(value) > 256:
+        raise Tampered("%s is malformed" % what)
+    try:
+        found = [bytes.fromhex(item) for item in value]
+    except (TypeError, ValueError):
+        raise Tampered("%s is malformed" % what) from None
+    if any(len(item) != 32 for item in found) or [item.hex() for item in found] != value:
+        raise Tampered("%s is malformed" % what)
+    return found
+
+
+# --- an event -------------------------------------------------------------------------------------
+
+
+def _pairs(pairs):
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a key is there twice")
+    return value
+
+
+def _integer(text):
+    value = int(text) if len(text) < 20 else 1 << 60
+    if abs(value) > 2**53 - 1:
+        raise ValueError("an integer is beyond 2^53")
+    return value
+
+
+def _refuse(text):
+    raise ValueError("%s has no place in an event" % text)
+
+
+DECODER = json.JSONDecoder(
+    object_pairs_hook=_pairs, parse_int=_integer, parse_float=_refuse, parse_constant=_refuse
+)
+ENCODER = json.JSONEncoder(
+    ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+)
+
+
+def event_of(line):
+    """The event that a line is. Raises ValueError unless it is in canonical form (RFC 8785)."""
+    text = line.decode("utf-8")
+    value = DECODER.decode(text)
+    if not isinstance(value, dict) or ENCODER.encode(value) != text:
+        raise ValueError("it is not in canonical form")
+    if not isinstance(value.get("id"), str) or len(value["id"]) != 36:
+        raise ValueError("it has no id")
+    return value
+
+
+# --- the verification -----------------------------------------------------------------------------
+
+
+class Verification:
+    """What was found. `say` lines are for people; the verdicts make the exit code."""
+
+    def __init__(self, path, certificate, memory):
+        self.path, self.memory = path, memory
+        self.certificate = certificate
+        self.integrity, self.completeness, self.cannot, self.notes = [], [], [], []
+        self.counts = [0, 0]
+        self.events = self.good = 0
+        self.origin = ""
+        self.ids = set()
+        self.boots = {}
+
+    def run(self):
+        try:
+            self._run()
+        except Tampered as error:
+            self._tampered(str(error))
+        return self
+
+    def _run(self):
+        self.archive = Archive(self.path)
+        data = self.archive.read("manifest.json")
+        self.manifest = manifest = parse(data, "manifest.json")
+        if not isinstance(manifest, dict) or manifest.get("format") != "fusebox-bundle-1":
+            raise BadBundle("it is of a format that this program does not know")
+        self.manifest_hash = hashlib.sha256(data).hexdigest()
+        self._files()
+        self.hasher = Hasher(manifest.get("hash"))
+        keys = self._keys()
+        self.note = self.archive.read("checkpoint.txt").decode("utf-8", "replace")
+        self.origin, self.size, self.root = read_checkpoint(open_note(self.note, keys))
+        if self.origin != manifest.get("origin") or self.size != manifest.get("size"):
+            raise Tampered("the manifest names another head than the checkpoint")
+        self.keys = keys
+        self._remembered()
+        if manifest.get("kind") == "range":
+            self._range()
+        elif manifest.get("kind") == "selection":
+            self._selection()
+        else:
+            raise BadBundle("it is neither a range nor a selection")
+        if self.events != manifest.get("events"):
+            self._incomplete("the manifest counts %s events" % manifest.get("events"))
+        self._continuity()
+        if self.archive.seal() is False:
+            self._tampered("the archive's bytes were changed after it was made")
+        elif self.archive.seal() is None:
+            self.notes.append(
+                "the archive was packed again; what is in it was checked all the same"
+            )
+
+    def _files(self):
+        """Every file is the one that the manifest names, and there is no other."""
+        files = self.manifest.get("files")
+        if not isinstance(files, dict):
+            raise BadBundle("the manifest names no files")
+        for name in sorted(self.archive.names - {"manifest.json"} - set(files)):
+            raise BadBundle("%s is not in the manifest" % name)
+        for name in sorted(set(files) - self.archive.names):
+            self._incomplete("%s is missing" % name)
+        for name, wanted in sorted(files.items()):
+            if name in self.archive.names and name != "events.jsonl":
+                digest = hashlib.sha256()
+                for piece in self.archive.pieces(name):
+                    digest.update(piece)
+                if digest.hexdigest() != wanted:
+                    self._tampered("%s is not the file that the manifest names" % name)
+
+    def _keys(self):
+        """The keys to trust: the certificate's, and those linked to it by signatures of both."""
+        data = parse(self.archive.read("keys.json"), "keys.json")
+        if not isinstance(data, list) or not 0 < len(data) <= 1000:
+            raise Tampered("keys.json is malformed")
+        try:
+            keys = [Key(item["vkey"]) for item in data]
+            words = [item["endorsement"] for item in data]
+        except (TypeError, KeyError):
+            raise Tampered("keys.json is malformed") from None
+        if self.certificate is None:
+            self.cannot.append(
+                "there is no certificate. If it says %s, the key is right" % keys[-1].fingerprint
+            )
+        else:
+            if self.certificate["log"] != self.manifest.get("log"):
+                raise Tampered("the certificate is of another log: %s" % self.certificate["log"])
+            if self.certificate["hash"] != self.manifest.get("hash"):
+                raise Tampered("the certificate names another hash")
+            if self.certificate["key"].public not in [key.public for key in keys]:
+                raise Tampered("this was not signed with the key of the certificate")
+        if any(key.name != self.manifest.get("log") for key in keys):
+            raise Tampered("a key is of another log")
+        for index in range(1, len(keys)):
+            old, new = keys[index - 1], keys[index]
+            for key in (old, new):
+                lines = open_note(words[index], [key]).split("\n")
+                if lines[2:4] != [old.vkey, new.vkey]:
+                    raise Tampered("the key %s was not named by the key before it" % new.id.hex())
+        return keys
+
+    def _range(self):
+        """All leaves from `first` to `end`: with what is before and after they make the root."""
+        first, end = self.manifest.get("first"), self.manifest.get("end")
+        if not (isinstance(first, int) and isinstance(end, int) and 0 <= first <= end <= self.size):
+            raise Tampered("the manifest's range is malformed")
+        if not {"proofs/range.json", "proofs/leaves.bin"} <= self.archive.names:
+            raise BadBundle("it has no proof of its range")
+        proof = parse(self.archive.read("proofs/range.json"), "proofs/range.json")
+        if not isinstance(proof, dict):
+            raise Tampered("proofs/range.json is malformed")
+        before, after = (hashes_of(proof.get(k), "proofs/range.json") for k in ("before", "after"))
+        listed, made = (Edge(self.hasher, first, before) for _ in range(2))
+        self.roots = {}
+        leaves = self._leaf_hashes()
+        digest = hashlib.sha256()
+        for line in self.archive.lines("events.jsonl"):
+            digest.update(line + b"\n")
+            position, known = made.size, next(leaves, None)
+            if position >= end:
+                self._incomplete("there are more events than the range has")
+                break
+            value = self.hasher.leaf(line)
+            self._event(line, position, known is None or known == value)
+            made.append(value)
+            if known is not None:
+                listed.append(known)
+            if made.size in self.wanted_sizes:
+                self.roots[made.size] = made.root()
+        if made.size < end:
+            self._incomplete("the events from position %d on are missing" % made.size)
+        elif self.manifest["files"].get("events.jsonl") != digest.hexdigest():
+            self._tampered("events.jsonl is not the file that the manifest names")
+        if listed.size == end and next(leaves, None) is None:
+            listed.extend(self.size, after)
+            if listed.root() != self.root:
+                self._tampered("the list of leaf hashes is not what was signed")
+        else:
+            self._incomplete("the list of leaf hashes has another length than the range")
+        if made.size == end:
+            made.extend(self.size, after)
+            if made.root() != self.root:
+                self._tampered("the events are not those that were signed")
+        self._gaps()
+
+    def _leaf_hashes(self):
+        rest = b""
+        for piece in self.archive.pieces("proofs/leaves.bin"):
+            data = rest + piece
+            whole = len(data) - len(data) % 32
+            for start in range(0, whole, 32):
+                yield data[start : start + 32]
+            rest = data[whole:]
+        if rest:
+            raise Tampered("proofs/leaves.bin is cut off")
+
+    def _selection(self):
+        """Some leaves: each with a path of its own to the root."""
+        if "proofs/inclusion.jsonl" not in self.archive.names:
+            raise BadBundle("it has no proofs of its events")
+        paths = self.archive.lines("proofs/inclusion.jsonl", MAX_PATH_LINE)
+        digest, last = hashlib.sha256(), -1
+        self.roots = {}
+        for line in self.archive.lines("events.jsonl"):
+            digest.update(line + b"\n")
+            proof = next(paths, None)
+            if proof is None:
+                self._incomplete("an event has no proof")
+                break
+            proof = parse(proof, "proofs/inclusion.jsonl")
+            position = proof.get("position") if isinstance(proof, dict) else None
+            if not isinstance(position, int) or not last < position < self.size:
+                raise Tampered("the proofs are not in the order of their positions")
+            last = position
+            path = hashes_of(proof.get("path"), "a proof")
+            root = root_of_path(self.hasher, self.hasher.leaf(line), position, self.size, path)
+            self._event(line, position, root == self.root)
+        if next(paths, None) is not None:
+            self._incomplete("there are proofs of events that are not there")
+        if self.manifest["files"].get("events.jsonl") != digest.hexdigest():
+            self._tampered("events.jsonl is not the file that the manifest names")
+        self.notes.append("this is a selection: that it is complete is not claimed")
+
+    def _event(self, line, position, sealed):
+        self.events += 1
+        name = "position %d" % position
+        try:
+            event = event_of(line)
+        except (ValueError, RecursionError) as error:
+            self._tampered("%s: %s" % (name, error))
+            return
+        name += ", event " + event["id"]
+        if not sealed:
+            self._tampered("%s: it is not what was sealed" % name)
+            return
+        number = event["id"].replace("-", "")
+        if number in self.ids:
+            self._tampered("%s: this event is there twice" % name)
+            return
+        self.ids.add(number)
+        self.good += 1
+        boot, wseq = event.get("boot"), event.get("wseq")
+        if boot is not None and isinstance(wseq, int):
+            self.boots.setdefault(boot, []).append(wseq)
+
+    def _gaps(self):
+        """Processes number their events: in a range, no number between two may be missing."""
+        for boot, numbers in self.boots.items():
+            known = set(numbers)
+            for number in range(min(known), max(known)):
+                if number not in known:
+                    self._incomplete("event %d of the process %s is missing" % (number, boot))
+                    break
+
+    # --- what this program remembers ---
+
+    def _remembered(self):
+        """The head of this log that was verified here last, if any."""
+        self.wanted_sizes = {0}
+        self.last = None
+        if self.memory is None or self.certificate is None:
+            return
+        try:
+            known = json.loads(self._memory_file().read_text(encoding="utf-8"))
+            origin, size, root = read_checkpoint(open_note(known["note"], self.keys))
+            self.last = {"size": size, "root": root, "at": str(known.get("made_at", ""))}
+            if origin == self.origin:
+                self.wanted_sizes.add(size)
+        except (OSError, ValueError, KeyError, TypeError, Tampered):
+            self.last = None
+
+    def _memory_file(self):
+        mark = hashlib.sha256(self.origin.encode() + b"\n" + self.certificate["key"].public)
+        return self.memory / (mark.hexdigest()[:32] + ".json")
+
+    def _continuity(self):
+        """Whether this head extends the one before it: of the last bundle, and the one remembered."""
+        proof = None
+        if "proofs/consistency.json" in self.archive.names:
+            proof = parse(self.archive.read("proofs/consistency.json"), "proofs/consistency.json")
+            self._previous(proof)
+        if self.last is None:
+            self.notes.append("first verification of this log here: nothing to compare it with")
+        elif self.last["size"] == self.size:
+            if self.last["root"] != self.root:
+                self._tampered("another history of this log was verified here before")
+        elif self.last["size"] > self.size:
+            if str(self.manifest.get("made_at", "")) > self.last["at"]:
+                self._incomplete(
+                    "the log has %d leaves; it had %d when it was verified here last"
+                    % (self.size, self.last["size"])
+                )
+            else:
+                self.notes.append("this bundle is older than one that was verified here before")
+        elif self.last["size"] in self.roots:
+            if self.roots[self.last["size"]] != self.last["root"]:
+                self._tampered("it does not extend the head that was verified here before")
+            else:
+                self.notes.append("it extends the head verified here before: yes")
+        elif proof and proof.get("from") == self.last["size"]:
+            if self._previous_root != self.last["root"]:
+                self._tampered("it does not extend the head that was verified here before")
+            else:
+                self.notes.append("it extends the head verified here before: yes")
+        else:
+            self.notes.append(
+                "whether it extends the head of %d leaves verified here before: not shown; a bundle "
+                "of everything shows it" % self.last["size"]
+            )
+
+    def _previous(self, proof):
+        if not isinstance(proof, dict) or "previous-checkpoint.txt" not in self.archive.names:
+            raise Tampered("proofs/consistency.json is malformed")
+        note = self.archive.read("previous-checkpoint.txt").decode("utf-8", "replace")
+        origin, size, root = read_checkpoint(open_note(note, self.keys))
+        if origin != self.origin or size != proof.get("from") or size > self.size:
+            raise Tampered("the previous checkpoint is not that of the proof")
+        before, after = (hashes_of(proof.get(k), "a proof") for k in ("before", "after"))
+        edge = Edge(self.hasher, size, before)
+        self._previous_root = edge.root()
+        if self._previous_root != root:
+            self._tampered("the previous checkpoint is not that of the proof")
+        edge.extend(self.size, after)
+        if edge.root() != self.root:
+            self._tampered("the log does not extend the head of the previous bundle")
+        else:
+            self.notes.append("it extends the previous bundle's head of %d leaves: yes" % size)
+
+    def remember(self):
+        """Keep the head that was verified, for the next time."""
+        if self.memory is None or self.certificate is None or self.exit_code != FINE:
+            return
+        if self.last is not None and self.last["size"] > self.size:
+            return
+        try:
+            self.memory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            text = json.dumps({"note": self.note, "made_at": self.manifest.get("made_at")})
+            self._memory_file().write_text(text, encoding="utf-8")
+        except OSError as error:
+            self.notes.append("this verification could not be remembered: %s" % error)
+
+    # --- verdicts ---
+
+    def _tampered(self, text):
+        self.counts[0] += 1
+        if len(self.integrity) < MOST:
+            self.integrity.append(text)
+
+    def _incomplete(self, text):
+        self.counts[1] += 1
+        if len(self.completeness) < MOST:
+            self.completeness.append(text)
+
+    @property
+    def exit_code(self):
+        if self.integrity:
+            return TAMPERED
+        if self.completeness:
+            return INCOMPLETE
+        return CANNOT if self.cannot else FINE
+
+    def lines(self):
+        yield "log / 日志            %s" % (self.origin or "?")
+        if self.certificate:
+            yield "trusted key / 信任密钥  %s" % self.certificate["key"].fingerprint
+            yield "certificate / 证书     %s" % self.certificate["path"]
+        yield "events / 事件         %d of %d match / 相符" % (self.good, self.events)
+        if getattr(self, "manifest_hash", ""):
+            yield "manifest / 清单        sha256 %s" % self.manifest_hash
+        for text in self.notes:
+            yield "note / 说明           %s" % text
+        unsure = "not confirmed / 未确认" if self.cannot else "ok / 通过"
+        verdicts = (
+            ("integrity / 完整性    ", self.integrity, "TAMPERED / 被篡改", self.counts[0]),
+            ("completeness / 齐全性 ", self.completeness, "INCOMPLETE / 不齐全", self.counts[1]),
+        )
+        for title, texts, bad, count in verdicts:
+            yield title + (bad if texts else unsure)
+            for text in texts:
+                yield "    " + printable(text)
+            if count > len(texts):
+                yield "    … %d more" % (count - len(texts))
+        for text in self.cannot:
+            yield "cannot verify / 无法验证  " + printable(text)
+        yield "exit code / 退出码      %d" % self.exit_code
+
+
+def printable(text):
+    """Nothing that a terminal would act on."""
+    return "".join(c if c.isprintable() else "<U+%04X>" % ord(c) for c in text)
+
+
+def read_certificate(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read(16384)
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadBundle("the certificate %s cannot be read: %s" % (path, error)) from None
+    values = dict(
+        line.split(": ", 1)
+        for line in text.splitlines()
+        if line.startswith(("log: ", "hash: ", "key: "))
+    )
+    if not {"log", "hash", "key"} <= set(values):
+        raise BadBundle("%s is no certificate of a log" % path)
+    return {**values, "key": Key(values["key"]), "path": str(path)}
+
+
+def find_certificate(bundle):
+    """Where a certificate may have been put; never from inside the bundle."""
+    named = os.environ.get("FUSEBOX_CERTIFICATE")
+    folders = [Path(bundle).resolve().parent, Path.cwd(), Path(__file__).resolve().parent, MEMORY]
+    if os.environ.get("FUSEBOX_DATA"):
+        folders.append(Path(os.environ["FUSEBOX_DATA"]) / "sealer")
+    places = [Path(named)] if named else [folder / CERTIFICATE for folder in folders]
+    return next((place for place in places if place.is_file()), None)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description="Verify an export of a Fusebox audit log.")
+    parser.add_argument("bundle")
+    parser.add_argument("--certificate", help="the installation certificate of the log")
+    parser.add_argument("--forget", action="store_true", help="neither compare nor remember heads")
+    options = parser.parse_args(arguments)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(encoding="utf-8", errors="replace")
+    try:
+        place = options.certificate or find_certificate(options.bundle)
+        certificate = read_certificate(place) if place else None
+        found = Verification(options.bundle, certificate, None if options.forget else MEMORY).run()
+    except BadBundle as error:
+        print("this is no bundle / 不是有效的导出包: " + printable(str(error)))
+        return BAD_INPUT
+    found.remember()
+    for line in found.lines():
+        print(line)
+    return found.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

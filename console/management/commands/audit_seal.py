@@ -1,0 +1,68 @@
+"""manage.py audit_seal: the sealer of the audit log, a process of its own.
+
+It signs in under the role fusebox_sealer and keeps its key and its record of the last head in
+FUSEBOX_SEALER_DIR, which no other process needs to read.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from argparse import ArgumentParser
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from audit.ledger import sealer
+from audit.ledger.connection import conninfo
+from audit.ledger.custody import Custody, CustodyBroken
+from audit.ledger.sealing import Log, NotLeader
+
+WAIT_S = 30.0
+
+
+class Command(BaseCommand):
+    help = "Seal the audit log until stopped. One seals at a time; others stand by."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        once = parser.add_mutually_exclusive_group()
+        once.add_argument("--once", action="store_true", help="seal what waits, sign, and end")
+        once.add_argument("--rotate-key", action="store_true", help="change the signing key")
+
+    def handle(self, **options: Any) -> None:
+        custody = Custody(settings.SEALER_DIR)
+        log = sealer.log_of(settings.FUSEBOX_LOG_ORIGIN, settings.LOG_HASH)
+        try:
+            if options["rotate_key"]:
+                self._rotate(custody, log)
+            elif options["once"]:
+                self._once(custody, log)
+            else:
+                self._serve(custody, log)
+        except (CustodyBroken, OSError) as error:
+            raise CommandError(f"Nothing is signed: {error}") from error
+        except psycopg.Error as error:
+            raise CommandError(f"The log cannot be sealed: {error}") from error
+
+    def _serve(self, custody: Custody, log: Log) -> None:
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        sealer.run(conninfo(), custody, log, stop)
+
+    def _once(self, custody: Custody, log: Log) -> None:
+        sealer.seal_once(conninfo(), custody, log)
+
+    def _rotate(self, custody: Custody, log: Log) -> None:
+        """By the sealer that is at work, or here when none is."""
+        custody.ask_for_new_key()
+        try:
+            sealer.seal_once(conninfo(), custody, log)
+        except NotLeader:
+            self.stdout.write("The sealer at work was asked to change its key.")
+        if not custody.wait_for_new_key(WAIT_S):
+            raise CommandError("The sealer did not change its key; see its log.")
+        self.stdout.write(custody.certificate.read_text(encoding="utf-8"))

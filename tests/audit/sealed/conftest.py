@@ -1,0 +1,163 @@
+"""A sealed log in a database of its own, with the real roles, copied for each test that harms it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from audit.ledger import sealer
+from audit.ledger.certificate import read_certificate
+from audit.ledger.check import Verification
+from audit.ledger.custody import Custody
+from audit.ledger.report import Report
+from audit.ledger.sealing import Log
+from audit.ledger.tree import SHA256
+from console import database
+from console.embedded.installation import Installation
+from tests.architecture.source import ROOT
+from tests.audit.conftest import manage
+
+EVENTS = 600
+LOG = Log("fusebox.test/audit/1", SHA256)
+TEMPLATE = "fusebox_sealed"
+HAPPENED = f"""
+from django.db import transaction
+from audit.ledger import log
+from audit.ledger.actor import Actor, ActorKind, Origin
+from audit.ledger.acts import Act
+for i in range({EVENTS} // 2):
+    who = Actor(ActorKind.USER, f"id-{{i % 7}}", f"Person {{i % 7}}", "system",
+                origin=Origin(ip=f"10.0.0.{{i % 7}}", request_id=f"r-{{i}}"))
+    with transaction.atomic():
+        log.record(who, Act.NODE_REGISTER, log.Obj("node", str(i), f"node {{i}}"),
+                   log.Obj("model", "m"), changes=[log.Change("url", None, "http://x")])
+    log.record_alone(who, Act.AUTHZ_DENIED, log.Obj("deployment", "d", "claims"), outcome="denied")
+"""
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """One database with its sealer's files."""
+
+    name: str
+    installation: Installation
+    folder: Path
+
+    @property
+    def custody(self) -> Custody:
+        return Custody(self.folder)
+
+    def url(self, role: str) -> str:
+        return self.installation.database_url(role, self.name)
+
+    @property
+    def web(self) -> str:
+        return self.url(database.WEB)
+
+    @property
+    def sealer(self) -> str:
+        return self.url(database.SEALER)
+
+    @property
+    def superuser(self) -> str:
+        return self.url("fusebox_admin")
+
+    def seal(self) -> None:
+        sealer.seal_once(self.sealer, self.custody, LOG)
+
+    def happen(self) -> None:
+        """One more event, by the web's role."""
+        manage(self.web, "shell", "--no-imports", "-c", HAPPENED.replace(f"{EVENTS} // 2", "1"))
+
+    def harm(self, *statements: str, values: tuple[Any, ...] = ()) -> None:
+        """What somebody with the whole database in hand does: no trigger stops them."""
+        with psycopg.connect(self.superuser) as connection:
+            for table in ("event", "personal", "mention", "leaf", "checkpoint", "subtree", "tree"):
+                connection.execute(f"ALTER TABLE ledger_{table} DISABLE TRIGGER ALL")
+            for statement in statements:
+                connection.execute(statement, values if "%s" in statement else None)
+            for table in ("event", "personal", "mention", "leaf", "checkpoint", "subtree", "tree"):
+                connection.execute(f"ALTER TABLE ledger_{table} ENABLE ALWAYS TRIGGER USER")
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.superuser) as connection:
+            return connection.execute(query).fetchall()
+
+    def verify(self, *, own_head: bool = False, **options: Any) -> Report:
+        """As the web's role, with the certificate; `own_head` also with the sealer's record."""
+        if own_head and (head := self.custody.head()):
+            options["outside"] = [*options.get("outside", []), head.note]
+        return Verification(self.web, read_certificate(self.custody.certificate), **options).run()
+
+    def manage(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """A command of ours on this database, whatever it ends with."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "DATABASE_URL": self.web,
+                "DATABASE_SEALER_URL": self.sealer,
+                "FUSEBOX_SEALER_DIR": str(self.folder),
+                "FUSEBOX_LOG_ORIGIN": LOG.origin,
+                **env,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+
+@pytest.fixture(scope="session")
+def sealed_template(
+    installation: Installation, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sealed]:
+    made = Sealed(TEMPLATE, installation, tmp_path_factory.mktemp("sealer") / "files")
+    with _admin(installation) as admin:
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8'").format(
+                sql.Identifier(TEMPLATE), sql.Identifier(database.OWNER)
+            )
+        )
+        owner = made.url(database.OWNER)
+        database.share_with_web(owner)
+        manage(owner, "migrate", "--verbosity", "0")
+        manage(made.web, "shell", "--no-imports", "-c", HAPPENED)
+        made.seal()
+        yield made
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(TEMPLATE)))
+
+
+@pytest.fixture
+def sealed(sealed_template: Sealed, tmp_path: Path) -> Iterator[Sealed]:
+    """A copy to harm: the database and the sealer's files."""
+    name = f"fusebox_harmed_{uuid4().hex[:12]}"
+    folder = tmp_path / "sealer"
+    shutil.copytree(sealed_template.folder, folder)
+    with _admin(sealed_template.installation) as admin:
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(database.OWNER), sql.Identifier(TEMPLATE)
+            )
+        )
+        yield Sealed(name, sealed_template.installation, folder)
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _admin(installation: Installation) -> psycopg.Connection[tuple[Any, ...]]:
+    return psycopg.connect(installation.database_url("fusebox_admin", "postgres"), autocommit=True)
+
+
+Harm = Callable[..., None]
