@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 import shutil
 import sys
@@ -25,6 +24,7 @@ from audit.ledger.proofs import NotSealed
 from audit.ledger.sealing import NotLeader
 from audit.office import actions
 from audit.office.filters import Filter
+from console.management.os_user import os_user
 
 LATER = ("xlsx", "ocsf", "cef")
 OPTIONS = {"start": "--from", "end": "--to", "format": "--format"}
@@ -68,7 +68,7 @@ class Command(BaseCommand):
             actor=Actor.system("audit_export"),
             wanted=_wanted(options),
             format=options["format"],
-            details={"os_user": _os_user()},
+            details={"os_user": os_user()},
         )
         for piece in stream:
             file.write(piece)
@@ -92,7 +92,7 @@ class Command(BaseCommand):
                 actor=Actor.system("audit_export"),
                 wanted=_wanted(options),
                 target=place,
-                details={"os_user": _os_user()},
+                details={"os_user": os_user()},
             )
             place.seek(0)
             shutil.copyfileobj(place, file)
@@ -133,10 +133,3 @@ def _whole(output: str) -> Iterator[BinaryIO]:
     except BaseException:
         Path(part).unlink(missing_ok=True)
         raise
-
-
-def _os_user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())

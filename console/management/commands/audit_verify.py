@@ -5,8 +5,6 @@ Exit codes: 0 fine, 1 tampered, 2 incomplete or rolled back, 3 cannot verify, 4 
 
 from __future__ import annotations
 
-import getpass
-import os
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
@@ -23,6 +21,7 @@ from audit.ledger.custody import Custody, CustodyBroken
 from audit.ledger.report import BAD_INPUT, CANNOT
 from audit.office import actions
 from audit.office.verifier import verify
+from console.management.os_user import os_user
 
 MAX_NOTE_BYTES = 16 * 1024
 
@@ -61,7 +60,7 @@ class Command(BaseCommand):
                 certificate=self._certificate(options),
                 since_last=options["since_last"],
                 outside=[*_own_head(), *map(_note, options["checkpoint"])],
-                details={"os_user": getpass.getuser() if os.environ.get("USER") else ""},
+                details={"os_user": os_user()},
             )
         except (psycopg.Error, Error) as error:
             raise CommandError(f"The log cannot be read: {error}", returncode=CANNOT) from error

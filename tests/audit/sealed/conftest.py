@@ -1,4 +1,4 @@
-"""A sealed log in a database of its own, with the real roles, copied for each test that harms it."""
+"""A sealed log in a database of its own, with the real roles, copied for each test of harm."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,10 @@ from tests.audit.conftest import manage
 EVENTS = 600
 LOG = Log("fusebox.test/audit/1", SHA256)
 TEMPLATE = "fusebox_sealed"
+GUARDS = """
+SELECT tgrelid::regclass::text, tgname FROM pg_trigger
+WHERE NOT tgisinternal AND tgrelid::regclass::text LIKE 'ledger\\_%'
+"""
 HAPPENED = f"""
 from django.db import transaction
 from audit.ledger import log
@@ -76,19 +80,23 @@ class Sealed:
     def seal(self) -> None:
         sealer.seal_once(self.sealer, self.custody, LOG)
 
-    def happen(self) -> None:
-        """One more event, by the web's role."""
-        manage(self.web, "shell", "--no-imports", "-c", HAPPENED.replace(f"{EVENTS} // 2", "1"))
+    def happen(self, times: int = 1) -> None:
+        """Twice so many events more, by the web's role, in a process of their own."""
+        text = HAPPENED.replace(f"{EVENTS} // 2", str(times))
+        manage(self.web, "shell", "--no-imports", "-c", text)
 
     def harm(self, *statements: str, values: tuple[Any, ...] = ()) -> None:
         """What somebody with the whole database in hand does: no trigger stops them."""
         with psycopg.connect(self.superuser) as connection:
-            for table in ("event", "personal", "mention", "leaf", "checkpoint", "subtree", "tree"):
-                connection.execute(f"ALTER TABLE ledger_{table} DISABLE TRIGGER ALL")
+            guards = connection.execute(GUARDS).fetchall()
+            for table in {table for table, _guard in guards}:
+                connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
             for statement in statements:
                 connection.execute(statement, values if "%s" in statement else None)
-            for table in ("event", "personal", "mention", "leaf", "checkpoint", "subtree", "tree"):
-                connection.execute(f"ALTER TABLE ledger_{table} ENABLE ALWAYS TRIGGER USER")
+            for table in {table for table, _guard in guards}:
+                connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER ALL")
+            for table, guard in guards:
+                connection.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {guard}")
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.superuser) as connection:
@@ -158,6 +166,3 @@ def sealed(sealed_template: Sealed, tmp_path: Path) -> Iterator[Sealed]:
 
 def _admin(installation: Installation) -> psycopg.Connection[tuple[Any, ...]]:
     return psycopg.connect(installation.database_url("fusebox_admin", "postgres"), autocommit=True)
-
-
-Harm = Callable[..., None]

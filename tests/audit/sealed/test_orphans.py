@@ -1,0 +1,79 @@
+"""Requests that a dead process left open: the sealer ends them, once."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from audit.ledger import orphans
+from tests.audit.sealed.conftest import LOG, Sealed
+
+BOOT = "00000000-0000-4000-8000-000000000001"
+ADMIT = """
+from audit.ledger import log, rows
+from audit.ledger.actor import Actor, ActorKind, Origin
+from audit.ledger.acts import Act
+from audit.ledger.event import Draft, Obj, Writer, build
+from uuid import UUID
+from django.db import connection
+who = lambda r: Actor(ActorKind.SERVICE, "robot", "Robot", "member", "k1",
+                      Origin(ip="10.0.0.9", request_id=r))
+acts = [("a", "admitted"), ("b", "admitted"), ("a", "completed"), ("b", "admitted"),
+        ("c", "admitted"), ("c", "aborted")]
+writer = Writer("gateway@x/1", UUID("BOOT"))
+events = [
+    build(Draft(who(request), Act("inference." + act), (Obj("deployment", "d", "claims"),)),
+          log="fusebox.test/audit/1", writer=writer, wseq=n)
+    for n, (request, act) in enumerate(acts)
+]
+with connection.cursor() as cursor:
+    cursor.execute("INSERT INTO ledger_process (boot, name) VALUES (%s, 'x')", [writer.boot])
+    for statement, arrays in rows.inserts(events):
+        cursor.execute(statement, arrays)
+""".replace("BOOT", BOOT)
+
+
+def admit(sealed: Sealed, *, silent: bool) -> None:
+    done = sealed.manage("shell", "--no-imports", "-c", ADMIT)
+    assert done.returncode == 0, done.stderr
+    if silent:
+        with psycopg.connect(sealed.superuser) as connection:
+            connection.execute("UPDATE ledger_process SET beat_at = now() - interval '61 s'")
+
+
+def test_what_a_silent_process_left_open_is_ended(
+    sealed: Sealed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        orphans,
+        "SILENT_PROCESSES",
+        orphans.SILENT_PROCESSES.replace("now() - %s\n  AND", "now() - %s\n  OR"),
+    )
+    admit(sealed, silent=True)
+    with psycopg.connect(sealed.sealer, autocommit=True) as connection:
+        assert orphans.close_silent(connection, LOG.origin) == 2
+        assert orphans.close_silent(connection, LOG.origin) == 0
+    ends = sealed.ask(
+        "SELECT request_id, actor_id, key_id, deployment, outcome FROM ledger_event"
+        " WHERE act = 'inference.aborted' AND boot IS NULL"
+    )
+    assert ends == [("b", "robot", "k1", "claims", "aborted")] * 2
+    sealed.seal()
+    assert sealed.verify(own_head=True).first == ""
+
+
+def test_a_process_that_lives_is_left_alone(sealed: Sealed) -> None:
+    admit(sealed, silent=False)
+    with psycopg.connect(sealed.sealer, autocommit=True) as connection:
+        assert orphans.close_silent(connection, LOG.origin) == 0
+
+
+def test_a_database_that_was_away_itself_closes_nobody(sealed: Sealed) -> None:
+    """The tests' own server has not been up for long: nobody is silent yet."""
+    admit(sealed, silent=True)
+    with psycopg.connect(sealed.sealer, autocommit=True) as connection:
+        row = connection.execute(
+            "SELECT pg_postmaster_start_time() > now() - interval '60 s'"
+        ).fetchone()
+        closed = orphans.close_silent(connection, LOG.origin)
+    assert (closed == 0) == bool(row and row[0])
