@@ -82,6 +82,8 @@ ROLE_ACTS: dict[Role, frozenset[Act]] = {
         Act.AUDIT_VIEW,
         Act.AUDIT_EXPORT,
         Act.AUDIT_VERIFY,
+        Act.AUDIT_REQUEST_VERIFICATION,
+        Act.AUDIT_CANCEL_VERIFICATION,
         Act.AUDIT_ACKNOWLEDGE,
     },
     Role.MEMBER: EVERYONE,

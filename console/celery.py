@@ -10,4 +10,4 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 
 app = Celery("fusebox")
 app.config_from_object("console.celeryconfig")
-app.autodiscover_tasks(["deployments"])
+app.autodiscover_tasks(["deployments", "audit.office"])

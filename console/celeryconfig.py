@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from celery.schedules import crontab
 from django.conf import settings
 
 broker_url = settings.REDIS_URL
@@ -19,5 +20,7 @@ task_default_queue = "fusebox"
 timezone = "UTC"
 beat_schedule = {
     "dispatch-forgotten": {"task": "deployments.dispatch_forgotten", "schedule": 5.0},
+    "dispatch-forgotten-audit": {"task": "audit.dispatch_forgotten", "schedule": 30.0},
+    "verify-nightly": {"task": "audit.verify_nightly", "schedule": crontab(hour=2, minute=30)},
     "check-nodes": {"task": "deployments.check_nodes", "schedule": 10.0},
 }

@@ -12,8 +12,9 @@ from django.utils.translation import gettext_lazy as _
 
 from access.models import User
 from access.policy import role_allows
-from access.roles import Role
+from access.roles import ADMINISTRATORS, Role
 from audit.ledger.acts import Act
+from audit.office import standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ MENU: tuple[tuple[str, str | Promise, str, Act], ...] = (
     ("team-list", _("Teams"), "users-group", Act.TEAM_VIEW),
     ("key-list", _("Keys"), "key", Act.KEY_VIEW),
     ("event-list", _("Events"), "history", Act.AUDIT_SEARCH),
+    ("log-detail", _("The log"), "shield-lock", Act.AUDIT_VERIFY),
     ("chat-list", _("Chat"), "message-circle", Act.DEPLOYMENT_USE),
 )
 WITH_OVERVIEW = (Role.SYSTEM, Role.SECURITY)
@@ -52,4 +54,5 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
         if role_allows(user.role, act):
             url = reverse(name)
             items.append(Item(title, icon, url, request.path.startswith(url)))
-    return {"menu": items}
+    told = user.role in ADMINISTRATORS and standing.rollback() is not None
+    return {"menu": items, "rollback": told}

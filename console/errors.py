@@ -15,6 +15,7 @@ from rest_framework.views import set_rollback
 
 from access.errors import Denied, Invalid, Missing, Refusal, WrongState
 from audit.ledger.log import LogUnavailable
+from audit.ledger.proofs import NotSealed
 from console.requests import PageRequest, failed
 
 STATUS: tuple[tuple[type[Exception], int], ...] = (
@@ -25,6 +26,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (WrongState, 409),
     (Refusal, 400),
     (LogUnavailable, 503),
+    (NotSealed, 503),
     (OperationalError, 503),
     (InterfaceError, 503),
     (PermissionDenied, 403),

@@ -159,3 +159,11 @@ class PasswordForm(forms.Form):
         if again != self.cleaned_data.get("new"):
             raise forms.ValidationError(_("The two are not the same."))
         return again
+
+
+class ReasonForm(forms.Form):
+    """Why somebody does what is recorded with their reason."""
+
+    reason = forms.CharField(
+        label=_("What happened"), max_length=500, widget=forms.Textarea(attrs={"rows": 3})
+    )

@@ -80,6 +80,8 @@ class Act(StrEnum):
     AUDIT_VIEW = "audit.view"
     AUDIT_EXPORT = "audit.export"
     AUDIT_VERIFY = "audit.verify"
+    AUDIT_REQUEST_VERIFICATION = "audit.request_verification"
+    AUDIT_CANCEL_VERIFICATION = "audit.cancel_verification"
     AUDIT_ACKNOWLEDGE = "audit.acknowledge"
     AUDIT_NEW_TREE = "audit.new_tree"
     AUDIT_NEW_KEY = "audit.new_key"
@@ -172,6 +174,8 @@ REGISTRY: dict[Act, Entry] = {
     Act.AUDIT_VIEW: Entry(_("Event opened")),
     Act.AUDIT_EXPORT: Entry(_("Audit log exported"), severity=2),
     Act.AUDIT_VERIFY: Entry(_("Audit log verified"), severity=2),
+    Act.AUDIT_REQUEST_VERIFICATION: Entry(_("Verification of the log requested")),
+    Act.AUDIT_CANCEL_VERIFICATION: Entry(_("Verification of the log cancelled")),
     Act.AUDIT_ACKNOWLEDGE: Entry(_("Rollback of the log acknowledged"), severity=4),
     Act.AUDIT_NEW_TREE: Entry(_("A new tree of the log was begun"), severity=5),
     Act.AUDIT_NEW_KEY: Entry(_("The signing key of the log was changed"), severity=4),

@@ -6,7 +6,7 @@ same order, so that a leaf finds its event after a few steps and nothing is join
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,12 +20,13 @@ from audit.ledger.checked_event import Numbering, columns_of, problem_of
 from audit.ledger.note import BadNote, Checkpoint, PublicKey, open_note, read_checkpoint
 from audit.ledger.report import Report
 from audit.ledger.sealing import LEVELS
-from audit.ledger.tree import HASHERS, Edge
+from audit.ledger.tree import HASHERS, Edge, Hasher
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Row = tuple[Any, ...]
 # An event that has waited longer than this is late; the sealer takes a second.
 LATE_S = 120
+STEP = 1000
 LEAVES = """
 COPY (SELECT position, event_id, leaf_hash FROM ledger_leaf
       WHERE tree = {tree} AND position >= {since} ORDER BY position) TO STDOUT (FORMAT binary)
@@ -50,9 +51,14 @@ class Head:
     subtrees: dict[tuple[int, int], bytes] = field(default_factory=dict)
 
 
+class Stopped(Exception):
+    """Whoever watches a verification wants it to stop."""
+
+
 class Verification:
     """One verification. `run` does it; `report` says what it found.
 
+    progress: called now and then with the number of leaves checked; it may raise Stopped.
     since: leaves of the newest tree before this position were verified before and are taken on the
     word of the signed head there. outside: checkpoints that others kept.
     """
@@ -65,6 +71,7 @@ class Verification:
         since: int = 0,
         outside: Sequence[str] = (),
         truncate_guards: bool = True,
+        progress: Callable[[int], None] = lambda _done: None,
     ) -> None:
         self.report = Report()
         self.since = since
@@ -72,6 +79,7 @@ class Verification:
         self._certificate = certificate
         self._outside = outside
         self._truncate_guards = truncate_guards
+        self._progress = progress
         self._keys: list[PublicKey] = []
         self._numbering = Numbering()
 
@@ -204,27 +212,30 @@ class Verification:
                 report.incomplete(f"leaf {edge.size} of {tree.origin} is missing")
                 return
             row = known.pop(event_id, None) or self._find(event_id, source, known)
-            if row is None:
-                report.incomplete(
-                    f"the event of leaf {position} is missing: {UUID(bytes=event_id)}"
-                )
-            else:
-                problem = problem_of(row, edge.hasher, leaf_hash)
-                if problem:
-                    report.tampered(f"leaf {position}, event {UUID(bytes=event_id)}: {problem}")
-                else:
-                    report.events += 1
+            self._compare_event((position, event_id, leaf_hash), edge.hasher, row)
             for level, index, root in edge.append(leaf_hash):
                 if level in LEVELS and tree.subtrees.get((level, index)) != root:
                     report.tampered(f"the stored subtree {level}/{index} is not what it should be")
             if edge.size in tree.heads:
                 self._compare(tree)
+            if not edge.size % STEP:
+                self._progress(report.size + edge.size)
         report.size += edge.size
         for size in tree.heads:
             if size > edge.size:
                 report.incomplete(
                     f"{tree.origin} was signed with {size} leaves; {edge.size} are there"
                 )
+
+    def _compare_event(self, leaf: Row, hasher: Hasher, row: Row | None) -> None:
+        position, event_id, leaf_hash = leaf
+        name = f"leaf {position}, event {UUID(bytes=event_id)}"
+        if row is None:
+            self.report.incomplete(f"the event of {name}, is missing")
+        elif problem := problem_of(row, hasher, leaf_hash):
+            self.report.tampered(f"{name}: {problem}")
+        else:
+            self.report.events += 1
 
     def _compare(self, tree: Head) -> None:
         root = tree.edge.root()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import IO, Any
 
 import psycopg
 from django.core.exceptions import EmptyResultSet
@@ -126,6 +126,31 @@ class Drawn:
     def close(self) -> None:
         """For a response that was never begun."""
         self._stream.close()
+
+
+class Pieces:
+    """A finished file as a response takes it, with or without an event loop."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        file.seek(0)
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            while piece := self._file.read(PIECE_BYTES):
+                yield piece
+        finally:
+            self._file.close()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            while piece := await asyncio.to_thread(self._file.read, PIECE_BYTES):
+                yield piece
+        finally:
+            self._file.close()
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _lines(records: Iterator[tuple[Any, ...]]) -> Iterator[bytes]:

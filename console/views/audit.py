@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from tempfile import TemporaryFile
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -16,8 +17,8 @@ from django.views.decorators.http import require_POST
 from access import policy
 from access.errors import Invalid
 from audit.ledger.acts import Act
-from audit.office import actions, search
-from audit.office.export import Drawn
+from audit.office import actions, proof, search
+from audit.office.export import Drawn, Pieces
 from audit.office.filters import Filter
 from audit.office.reading import CATEGORY_NAMES, OUTCOME_NAMES, Reading, sentence
 from console.htmx import render_page
@@ -70,6 +71,7 @@ def event_detail(request: PageRequest, pk: UUID) -> HttpResponse:
     context = {
         "event": event,
         "reading": Reading(event),
+        "proof": proof.of(event),
         "siblings": [Reading(other) for other in search.same_request(event)],
     }
     return render_page(request, "audit/detail.html", context)
@@ -80,6 +82,8 @@ def event_export(request: PageRequest) -> StreamingHttpResponse:
     """The filtered set as a file, streamed. A failure in the middle breaks the download off."""
     policy.require(request.actor, Act.AUDIT_EXPORT)
     wanted = Filter.parse(request.POST.dict())
+    if request.POST.get("format") == "bundle":
+        return _bundle(request, wanted)
     stream = actions.export(
         actor=request.actor, wanted=wanted, format=request.POST.get("format", "")
     )
@@ -87,6 +91,26 @@ def event_export(request: PageRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(
         Drawn(stream) if isinstance(request, ASGIRequest) else stream,
         content_type=stream.content_type,
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Cache-Control": "no-store",
+        },
+    )
+
+
+def _bundle(request: PageRequest, wanted: Filter) -> StreamingHttpResponse:
+    """The evidence as one archive: made whole before its first byte is sent."""
+    file = TemporaryFile()  # noqa: SIM115  closed by the response
+    try:
+        made = actions.export_bundle(actor=request.actor, wanted=wanted, target=file)
+    except BaseException:
+        file.close()
+        raise
+    pieces = Pieces(file)
+    name = f"fusebox-audit-{made.signed.tree}-{made.signed.size}.zip"
+    return StreamingHttpResponse(
+        pieces if isinstance(request, ASGIRequest) else iter(pieces),
+        content_type="application/zip",
         headers={
             "Content-Disposition": f'attachment; filename="{name}"',
             "Cache-Control": "no-store",

@@ -70,7 +70,7 @@ def test_after_a_minute_it_is_another_search(
     actor_of: ActorOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     actions.search(actor=actor_of("audit"), wanted=Filter())
-    monkeypatch.setattr(actions, "MERGE_S", -1)
+    monkeypatch.setattr(actions.events, "MERGE_S", -1)
     actions.search(actor=actor_of("audit"), wanted=Filter())
     assert len(of(Act.AUDIT_SEARCH)) == 2
 

@@ -17,6 +17,7 @@ from access import actions
 from access.models import Key, Team, User
 from audit.ledger.actor import Actor
 from audit.ledger.models import Event
+from audit.office.models import Verification
 from deployments.models import Deployment, Model, Node, Operation, Revision, StoredModel
 
 WHO = ("anonymous", "system", "security", "audit", "member")
@@ -82,6 +83,12 @@ ROWS: dict[str, tuple[str, str]] = {
     "event-list": ("snnon", "snnon"),
     "event-detail": ("snnon", "snnon"),
     "event-export": ("smmmm", "snnvn"),
+    "log-detail": ("snnon", "snnon"),
+    "log-verify": ("smmmm", "snnvn"),
+    "log-verify-cancel": ("smmmm", "snnvn"),
+    "log-certificate": ("snnxn", "snnxn"),
+    "log-checkpoint": ("snnxn", "snnxn"),
+    "rollback-acknowledge": ("sooon", "svvvn"),
     "api-schema": ("ooooo", "mmmmm"),
     "api-docs": ("ooooo", "mmmmm"),
     "api-node-list": ("uoonn", "uvnnn"),
@@ -148,6 +155,7 @@ def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str
         "grant": grant.pk,
         "key": key.pk,
         "event": event.pk,
+        "log": Verification.objects.create(requester="t").pk,
     }
     found = {}
     for name, template in ROUTES.items():

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,16 +152,25 @@ def sealed_template(
 @pytest.fixture
 def sealed(sealed_template: Sealed, tmp_path: Path) -> Iterator[Sealed]:
     """A copy to harm: the database and the sealer's files."""
-    name = f"fusebox_harmed_{uuid4().hex[:12]}"
-    folder = tmp_path / "sealer"
-    shutil.copytree(sealed_template.folder, folder)
-    with _admin(sealed_template.installation) as admin:
+    with copied(sealed_template, tmp_path / "sealer") as made:
+        yield made
+
+
+@contextmanager
+def copied(template: Sealed, folder: Path) -> Iterator[Sealed]:
+    """A database and a sealer's folder of their own, as the template was when it was sealed."""
+    name = f"fusebox_copy_{uuid4().hex[:12]}"
+    shutil.copytree(template.folder, folder)
+    with _admin(template.installation) as admin:
         admin.execute(
             sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
                 sql.Identifier(name), sql.Identifier(database.OWNER), sql.Identifier(TEMPLATE)
             )
         )
-        yield Sealed(name, sealed_template.installation, folder)
+        made = Sealed(name, template.installation, folder)
+        with psycopg.connect(made.superuser) as connection:
+            connection.execute("UPDATE ledger_sealer SET beat_at = now()")
+        yield made
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 

@@ -8,14 +8,14 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from audit.office.verifier import verify
-from tests.audit.sealed.conftest import EVENTS, Sealed
+from tests.audit.sealed.conftest import EVENTS, Sealed, copied
 
 FINE, TAMPERED, INCOMPLETE, CANNOT, BAD_INPUT = range(5)
 MUTATIONS = 10_000
@@ -62,8 +62,12 @@ def export(sealed: Sealed, folder: Path, name: str = "b.zip", *arguments: str) -
 
 
 @pytest.fixture(scope="session")
-def exported(sealed_template: Sealed, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    return export(sealed_template, tmp_path_factory.mktemp("bundle"))
+def exported(
+    sealed_template: Sealed, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Exported]:
+    folder = tmp_path_factory.mktemp("bundle")
+    with copied(sealed_template, folder / "sealer") as made:
+        yield export(made, folder)
 
 
 def rewrite(source: Path, target: Path, change: Callable[[dict[str, bytes]], None]) -> Path:

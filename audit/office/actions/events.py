@@ -1,8 +1,8 @@
-"""The auditor's verbs. What an auditor does is recorded like everything else."""
+"""Searching, opening and exporting. What an auditor does is recorded like everything else."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import IO
 from uuid import UUID
@@ -17,12 +17,8 @@ from access.errors import Invalid
 from audit.ledger import log
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
-from audit.ledger.certificate import Certificate
-from audit.ledger.check import Verification
-from audit.ledger.connection import conninfo
 from audit.ledger.log import Change, Obj
 from audit.ledger.models import Event
-from audit.ledger.report import FINE, Report
 from audit.office import bundle as bundling
 from audit.office import export as exporting
 from audit.office import search as searching
@@ -111,41 +107,6 @@ def export_bundle(
             details={"format": "bundle", **made.details, **(details or {})},
         )
     return made
-
-
-def verify(
-    *,
-    actor: Actor,
-    certificate: Certificate | None,
-    since_last: bool = False,
-    outside: Sequence[str] = (),
-    details: Mapping[str, str] | None = None,
-) -> Report:
-    """Verify the live log against what was signed; the verdict is an event.
-
-    since_last: only what was added since the last verification that found nothing.
-    outside: checkpoints that were kept elsewhere.
-    """
-    policy.require(actor, Act.AUDIT_VERIFY)
-    since = searching.last_verified() if since_last else 0
-    report = Verification(conninfo(), certificate, since=since, outside=outside).run()
-    with transaction.atomic():
-        log.record(
-            actor,
-            Act.AUDIT_VERIFY,
-            Obj("log", report.origin, report.origin),
-            outcome="success" if report.exit_code == FINE else "failure",
-            reason=report.first,
-            details={
-                "exit_code": report.exit_code,
-                "events": report.events,
-                "size": report.size,
-                "checkpoints": report.checkpoints,
-                "since": since,
-                **(details or {}),
-            },
-        )
-    return report
 
 
 def _as_changes(wanted: Filter) -> list[Change]:

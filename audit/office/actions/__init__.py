@@ -1,0 +1,20 @@
+"""The auditor's verbs, a module a noun."""
+
+from audit.office.actions.events import export, export_bundle, search, view
+from audit.office.actions.verification import (
+    acknowledge_rollback,
+    cancel_verification,
+    request_verification,
+    verify,
+)
+
+__all__ = [
+    "acknowledge_rollback",
+    "cancel_verification",
+    "export",
+    "export_bundle",
+    "request_verification",
+    "search",
+    "verify",
+    "view",
+]
