@@ -39,6 +39,13 @@ MAX_RATIO = 300
 MOST = 20
 
 
+# What Python's own reader says of an archive that is damaged or made to harm.
+DAMAGED = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError,
+    LookupError, OverflowError,
+)  # fmt: skip
+
+
 class BadBundle(Exception):
     """This is no bundle: exit code 4."""
 
@@ -309,7 +316,7 @@ class Archive:
         self.path = path
         try:
             self.zip = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        except DAMAGED as error:
             raise BadBundle("it cannot be opened: %s" % error) from None
         infos = self.zip.infolist()
         names = [info.filename for info in infos]
@@ -356,7 +363,7 @@ class Archive:
                     if done > info.file_size:
                         raise BadBundle("%s unpacks to more than it says" % name)
                     yield piece
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+        except DAMAGED as error:
             raise Tampered("%s is damaged: %s" % (name, error)) from None
         if done != info.file_size:
             raise Tampered("%s is cut off" % name)
