@@ -1,4 +1,4 @@
-# One image for web, gateway, worker, beat and the one-shot commands. No compiler and no cache in it.
+# One image for web, gateway, worker, beat, sealer and the one-shot commands. No compiler and no cache in it.
 
 FROM python:3.12-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
@@ -15,7 +15,7 @@ ENV PATH=/opt/fusebox/bin:$PATH \
     FUSEBOX_STATIC_ROOT=/srv/static
 RUN groupadd --system --gid 10001 fusebox \
     && useradd --system --uid 10001 --gid fusebox --home-dir /data --shell /usr/sbin/nologin fusebox \
-    && install --directory --owner fusebox --group fusebox /data
+    && install --directory --owner fusebox --group fusebox /data /data/sealer /data/certificate
 COPY --from=build /opt/fusebox /opt/fusebox
 WORKDIR /app
 COPY manage.py ./

@@ -70,10 +70,10 @@ class Head:
 class Custody:
     """The sealer's folder: `key-N.pem` (0600), `head.json`, and the certificate to hand out."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, certificate: Path | None = None) -> None:
         self.folder = folder
         self.head_file = folder / "head.json"
-        self.certificate = folder / CERTIFICATE
+        self.certificate = certificate or folder / CERTIFICATE
 
     def create(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)

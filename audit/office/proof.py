@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,8 +14,10 @@ from audit.ledger import proofs
 from audit.ledger.certificate import NotTrusted, read_certificate, trusted
 from audit.ledger.models import Event, Leaf
 from audit.ledger.note import BadNote, open_checkpoint
-from audit.ledger.proofs import NotSealed, Proofs
+from audit.ledger.proofs import NotSealed, Proofs, Signed
 from audit.ledger.tree import root_of_path
+
+SOON_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ def of(event: Event) -> Proof:
     leaf = Leaf.objects.filter(event_id=event.pk).first()
     if leaf is None:
         return Proof("waiting", _("Not sealed yet; that takes about a second."))
-    signed = proofs.newest(leaf.tree)
+    signed = _covering(leaf)
     if signed is None or signed.size <= leaf.position:
         soon = _("Sealed; the next signed head will cover it within a minute.")
         return Proof("waiting", soon, position=leaf.position, sealed_at=leaf.sealed_at)
@@ -49,9 +52,16 @@ def of(event: Event) -> Proof:
     )
 
 
-def _check(
-    event: Event, leaf: Leaf, signed: proofs.Signed
-) -> tuple[str, str | Promise, tuple[str, ...]]:
+def _covering(leaf: Leaf) -> Signed | None:
+    """The newest head of its tree; the sealer is asked for one that covers it, if none does yet."""
+    signed = proofs.newest(leaf.tree)
+    if signed is None or signed.size <= leaf.position:
+        with suppress(NotSealed):
+            return proofs.fresh(SOON_S)
+    return signed
+
+
+def _check(event: Event, leaf: Leaf, signed: Signed) -> tuple[str, str | Promise, tuple[str, ...]]:
     try:
         path = Proofs(signed).path(leaf.position)
         value = signed.hasher.leaf(bytes(event.leaf))

@@ -20,6 +20,8 @@ WITHOUT_DATABASE = {
     "permissions_table", "prepare_database",
 }  # fmt: skip
 AS_OWNER = {"migrate", "sqlmigrate", "showmigrations", "makemigrations", "dbshell"}
+# A database of one's own: the command speaks to that, and nothing is started.
+OUTSIDE = ("DATABASE_URL", "DATABASE_URL_FILE", "DATABASE_SEALER_URL", "DATABASE_SEALER_URL_FILE")
 AS_SEALER = {"audit_seal"}
 READY_S = 30.0
 
@@ -39,7 +41,7 @@ def engines_for(arguments: list[str]) -> Iterator[None]:
         os.environ.setdefault("FUSEBOX_DB_AS", "owner")
     elif command in AS_SEALER:
         os.environ.setdefault("FUSEBOX_DB_AS", "sealer")
-    if os.environ.get("DATABASE_URL") or os.environ.get("DATABASE_URL_FILE"):
+    if any(os.environ.get(name) for name in OUTSIDE):
         yield
         return
     if command in WITHOUT_DATABASE or "--help" in arguments:

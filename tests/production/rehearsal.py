@@ -60,6 +60,9 @@ class Rehearsal:
             "LANG": "C.UTF-8",
             "DJANGO_SETTINGS_MODULE": "console.settings",
             "FUSEBOX_DATA": str(folder / "data"),
+            # Volumes of their own in the composition.
+            "FUSEBOX_SEALER_DIR": str(folder / "sealer"),
+            "FUSEBOX_LOG_CERTIFICATE": str(folder / "sealer" / "fusebox-certificate.txt"),
             "FUSEBOX_STATIC_ROOT": str(folder / "static"),
             "FUSEBOX_PUBLIC_URL": f"https://{DOMAIN}",
             "FUSEBOX_ALLOWED_HOSTS": f"{DOMAIN},127.0.0.1",
@@ -111,7 +114,9 @@ class Rehearsal:
         if service in self.ports:
             changes["8000"] = str(self.ports[service])
         words = [changes.get(word, word) for word in words]
-        return [sys.executable, "-m", *words]
+        return (
+            [sys.executable, *words[1:]] if words[0] == "python" else [sys.executable, "-m", *words]
+        )
 
     def start(self, service: str) -> subprocess.Popen[bytes]:
         extra = {"FUSEBOX_DB_POOL": "true"} if service == "web" else {}

@@ -19,7 +19,7 @@ HERE = ROOT / "tests" / "production"
 TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = ["web", "gateway", "worker", "beat", "migrate"]
+OURS = ["web", "gateway", "worker", "beat", "sealer", "migrate"]
 OF_OTHERS = {
     "OLLAMA_NO_CLOUD",
     "POSTGRES_PASSWORD_FILE",
@@ -91,6 +91,15 @@ def test_only_the_one_shot_holds_the_keys_of_owner_and_administrator() -> None:
             assert not held & {"database_owner_url", "database_admin_url"}, name
 
 
+def test_only_the_sealer_can_sign() -> None:
+    for name, service in SERVICES.items():
+        held, mounted = set(service.get("secrets", [])), str(service.get("volumes", []))
+        if name not in ("sealer", "migrate"):
+            assert "database_sealer_url" not in held, name
+        if name != "sealer":
+            assert "sealer:" not in mounted, name
+
+
 def test_no_secret_stands_in_the_file() -> None:
     assert re.search(r"(?i)(password|secret|token)\s*[:=]\s*[\"']?[a-z0-9]{8,}", TEXT) is None
 
@@ -104,7 +113,7 @@ def test_only_the_proxy_can_be_reached_from_outside() -> None:
 
 
 def test_the_services_wait_for_what_they_need() -> None:
-    for name in ("web", "gateway", "worker", "beat"):
+    for name in ("web", "gateway", "worker", "beat", "sealer"):
         waits = SERVICES[name]["depends_on"]
         assert waits["migrate"]["condition"] == "service_completed_successfully"
         assert waits["postgres"]["condition"] == "service_healthy"

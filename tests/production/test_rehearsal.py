@@ -28,7 +28,7 @@ def production(
     running.manage("prepare_database")
     running.manage("migrate", "--noinput", "--verbosity", "0")
     try:
-        for service in ("worker", "beat", "web", "gateway"):
+        for service in ("sealer", "worker", "beat", "web", "gateway"):
             running.start(service)
         yield running
     finally:
@@ -171,3 +171,18 @@ def test_no_process_writes_into_the_data_folder(production: Rehearsal, key: str)
 def test_nothing_went_wrong_unnoticed(production: Rehearsal, key: str) -> None:
     for service in ("web", "gateway", "worker", "beat"):
         assert "Traceback" not in production.said(service), production.said(service)
+
+
+def test_the_log_is_sealed_and_a_second_sealer_stands_by(production: Rehearsal) -> None:
+    deadline = time.monotonic() + 30
+    while not (production.folder / "sealer" / "head.json").exists():
+        assert time.monotonic() < deadline, production.said("sealer")
+        time.sleep(0.2)
+    production.manage("audit_seal", "--check")
+    first = production.processes.pop("sealer")
+    second = production.start("sealer")
+    assert spawn.wait_until(lambda: "standing by" in production.said("sealer"), second, 30)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(20) == 0
+    assert spawn.wait_until(lambda: "sealing" in production.said("sealer"), second, 30)
+    production.manage("audit_verify")

@@ -103,7 +103,7 @@ class Command(BaseCommand):
 
 def _seal_here() -> None:
     """Where the console is stopped and the sealer's files are at hand, seal what waits first."""
-    custody = Custody(settings.SEALER_DIR)
+    custody = Custody(settings.SEALER_DIR, settings.LOG_CERTIFICATE)
     if not settings.SEALER_DATABASE_URL or not custody.head_file.is_file():
         return
     log = sealer.log_of(settings.FUSEBOX_LOG_ORIGIN, settings.LOG_HASH)

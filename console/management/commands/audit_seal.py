@@ -9,18 +9,22 @@ from __future__ import annotations
 import signal
 import threading
 from argparse import ArgumentParser
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 
 from audit.ledger import sealer
 from audit.ledger.connection import conninfo
 from audit.ledger.custody import Custody, CustodyBroken
+from audit.ledger.models import Sealer, SealerState
 from audit.ledger.sealing import Log, NotLeader
 
 WAIT_S = 30.0
+SILENT = timedelta(seconds=60)
 
 
 class Command(BaseCommand):
@@ -30,10 +34,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         once = parser.add_mutually_exclusive_group()
         once.add_argument("--once", action="store_true", help="seal what waits, sign, and end")
+        once.add_argument("--check", action="store_true", help="end with 0 if a sealer is at work")
         once.add_argument("--rotate-key", action="store_true", help="change the signing key")
 
     def handle(self, **options: Any) -> None:
-        custody = Custody(settings.SEALER_DIR)
+        if options["check"]:
+            return self._check()
+        custody = Custody(settings.SEALER_DIR, settings.LOG_CERTIFICATE)
         log = sealer.log_of(settings.FUSEBOX_LOG_ORIGIN, settings.LOG_HASH)
         try:
             if options["rotate_key"]:
@@ -46,6 +53,15 @@ class Command(BaseCommand):
             raise CommandError(f"Nothing is signed: {error}") from error
         except psycopg.Error as error:
             raise CommandError(f"The log cannot be sealed: {error}") from error
+        return None
+
+    def _check(self) -> None:
+        """For health checks: whether a sealer, this one or another, was heard of just now."""
+        sealer = Sealer.objects.first()
+        if sealer is None or timezone.now() - sealer.beat_at > SILENT:
+            raise CommandError("No sealer was heard of in the last minute.")
+        if sealer.state != SealerState.SEALING:
+            raise CommandError(sealer.problem)
 
     def _serve(self, custody: Custody, log: Log) -> None:
         stop = threading.Event()
