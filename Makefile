@@ -76,7 +76,10 @@ bench: bench-gateway bench-audit ## measure; never part of the tests
 bench-gateway: setup ## what the gateway adds to a request
 	@$(BIN)/python -m tests.bench gateway
 bench-audit: setup ## how many events the log takes
-	@$(BIN)/python -m tests.bench audit
+	@$(BIN)/python -m tests.bench audit log
+.PHONY: seed-audit
+seed-audit: .venv/.base .venv/.engines ## store N events in the data folder's log, for looking around: make seed-audit N=100000
+	@$(BIN)/python -m tests.bench.seed $(N)
 
 # --- setting up: a stamp in .venv for each lock file, so that it runs again when the lock changed
 

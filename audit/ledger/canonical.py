@@ -79,4 +79,4 @@ def leaf_hash(leaf: bytes) -> bytes:
 
 def commitment(key: bytes, field: str, value: str) -> str:
     """HMAC-SHA256(key, field || 0x00 || value) in hex: proves a personal value while key lives."""
-    return hmac.new(key, field.encode() + b"\x00" + value.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(key, field.encode() + b"\x00" + value.encode(), "sha256").hex()

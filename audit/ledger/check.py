@@ -229,13 +229,15 @@ class Verification:
 
     def _compare_event(self, leaf: Row, hasher: Hasher, row: Row | None) -> None:
         position, event_id, leaf_hash = leaf
+        problem = problem_of(row, hasher, leaf_hash) if row else ""
+        if row and not problem:
+            self.report.events += 1
+            return
         name = f"leaf {position}, event {UUID(bytes=event_id)}"
-        if row is None:
-            self.report.incomplete(f"the event of {name}, is missing")
-        elif problem := problem_of(row, hasher, leaf_hash):
+        if problem:
             self.report.tampered(f"{name}: {problem}")
         else:
-            self.report.events += 1
+            self.report.incomplete(f"the event of {name}, is missing")
 
     def _compare(self, tree: Head) -> None:
         root = tree.edge.root()

@@ -10,13 +10,14 @@ import orjson
 
 from audit.ledger.canonical import clean_text, commitment, read
 from audit.ledger.canonical import leaf_hash as sha256_of
-from audit.ledger.tree import Hasher
+from audit.ledger.tree import SHA256, Hasher
 
 COLUMNS = (
     "act", "outcome", "severity", "actor_kind", "actor_id", "key_id", "object_type", "object_id",
     "object_label", "deployment", "request_id", "writer",
 )  # fmt: skip
 BETWEEN = "\x1f"
+MOST = 200
 
 
 def columns_of() -> str:
@@ -31,36 +32,48 @@ def problem_of(row: tuple[Any, ...], hasher: Hasher, sealed: bytes) -> str:
     row: id (16 bytes), leaf, leaf_hash, boot, wseq, columns as one text, the key and the JSON of
     the personal values, the address; sealed: the hash that its leaf in the tree has.
     """
-    event_id, data, stored = row[0], row[1], row[2]
+    data, stored = row[1], row[2]
     if hasher.leaf(data) != sealed:
         return "its bytes are not those that were sealed"
-    if sha256_of(data) != stored:
+    if stored != (sealed if hasher is SHA256 else sha256_of(data)):
         return "its stored hash is not that of its bytes"
-    leaf = read(data)
-    if leaf.get("id") != str(UUID(bytes=event_id)):
+    try:
+        return _against(read(data), row)
+    except (AttributeError, KeyError, TypeError):
+        return "its bytes are no event"
+
+
+def _against(leaf: Mapping[str, Any], row: tuple[Any, ...]) -> str:
+    """What is stored beside the bytes, against what they say."""
+    event_id, boot, number, columns = row[0], row[3], row[4], row[5]
+    if leaf["id"].replace("-", "") != event_id.hex():
         return "its id is not that of its bytes"
-    if row[5] != _columns(leaf):
+    if columns != _columns(leaf):
         return "the columns it is found by say something else than its bytes"
-    if (str(UUID(bytes=row[3])) if row[3] else None, row[4]) != (
-        leaf.get("boot"),
-        leaf.get("wseq"),
-    ):
+    claimed = (leaf.get("boot", "").replace("-", ""), leaf.get("wseq"))
+    if (boot.hex() if boot else "", number) != claimed:
         return "its number is not that of its bytes"
     return _personal(leaf.get("red") or {}, row[6], row[7], row[8])
 
 
 def _columns(leaf: Mapping[str, Any]) -> str:
-    actor, objects = leaf.get("actor", {}), leaf.get("obj", [])
-    first = objects[0] if objects else {}
-    deployment: Mapping[str, str] = next((o for o in objects if o.get("type") == "deployment"), {})
-    values = (
-        leaf.get("t"), leaf.get("act"), leaf.get("outcome"), str(leaf.get("sev")),
-        actor.get("type"), actor.get("id"), actor.get("key", ""),
-        first.get("type", ""), clean_text(first.get("id", ""), 200),
-        clean_text(first.get("label", ""), 200), clean_text(deployment.get("label", ""), 200),
-        leaf.get("req", {}).get("id", ""), leaf.get("writer", ""),
-    )  # fmt: skip
-    return BETWEEN.join(str(value) for value in values)
+    actor, objects, request = leaf["actor"], leaf["obj"], leaf["req"]
+    first: Mapping[str, str] = objects[0] if objects else {}
+    deployment = ""
+    for thing in objects:
+        if thing["type"] == "deployment":
+            deployment = thing.get("label", "")
+            break
+    return BETWEEN.join((
+        leaf["t"], leaf["act"], leaf["outcome"], str(leaf["sev"]),
+        actor["type"], actor["id"], actor.get("key", ""),
+        first.get("type", ""), _short(first.get("id", "")), _short(first.get("label", "")),
+        _short(deployment), request.get("id", ""), leaf.get("writer", ""),
+    ))  # fmt: skip
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MOST else clean_text(text, MOST)
 
 
 def _personal(red: Mapping[str, str], key: bytes | None, values: str | None, ip: str | None) -> str:

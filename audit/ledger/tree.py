@@ -9,8 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 HASH_BYTES = 32
+
+
+def _sm3(data: bytes) -> Any:
+    return hashlib.new("sm3", data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,18 +23,22 @@ class Hasher:
     """The hash of a tree: SHA-256, or SM3 (GB/T 32905) in profile `gm`. 32 bytes each."""
 
     name: str
+    new: Callable[[bytes], Any] = field(repr=False, compare=False)
 
     def leaf(self, data: bytes) -> bytes:
-        return hashlib.new(self.name, b"\x00" + data).digest()
+        value: bytes = self.new(b"\x00" + data).digest()
+        return value
 
     def node(self, left: bytes, right: bytes) -> bytes:
-        return hashlib.new(self.name, b"\x01" + left + right).digest()
+        value: bytes = self.new(b"\x01" + left + right).digest()
+        return value
 
     def empty(self) -> bytes:
-        return hashlib.new(self.name, b"").digest()
+        value: bytes = self.new(b"").digest()
+        return value
 
 
-SHA256, SM3 = Hasher("sha256"), Hasher("sm3")
+SHA256, SM3 = Hasher("sha256", hashlib.sha256), Hasher("sm3", _sm3)
 HASHERS = {hasher.name: hasher for hasher in (SHA256, SM3)}
 
 

@@ -1,0 +1,144 @@
+"""Many events as they would have been written, stored by COPY: for figures and a look around."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import orjson
+import psycopg
+
+from audit.ledger import event as building
+from audit.ledger.actor import Actor, ActorKind, Origin
+from audit.ledger.acts import Act
+from audit.ledger.event import Change, Draft, Event, Obj, build
+from audit.ledger.rows import EVENT_COLUMNS
+from console.embedded.commands import engines_for
+
+DAYS = 180
+SLICE = 20_000
+COPIES = {
+    "event": f"COPY ledger_event ({', '.join(EVENT_COLUMNS)}) FROM STDIN",
+    "personal": 'COPY ledger_personal (event_id, key, ip, "values") FROM STDIN',
+    "mention": "COPY ledger_mention (object_id, event_id) FROM STDIN",
+}
+PEOPLE = [(str(UUID(int=i)), f"Person {i}", f"10.0.{i % 8}.{i % 250}") for i in range(1, 201)]
+DEPLOYMENTS = [(str(UUID(int=1000 + i)), f"deployment-{i}") for i in range(20)]
+RARE = (
+    Act.AUTH_LOGIN,
+    Act.NODE_REGISTER,
+    Act.GRANT_CREATE,
+    Act.DEPLOYMENT_CREATE,
+    Act.AUTHZ_DENIED,
+)
+
+
+def seed(url: str, count: int, *, log: str) -> float:
+    """Store `count` events of the last half year, oldest first. Returns the seconds it took."""
+    began = time.perf_counter()
+    step = timedelta(days=DAYS) / count
+    start = datetime.now(UTC) - timedelta(days=DAYS, minutes=1)
+    parts = [
+        (url, log, first, min(SLICE, count - first), start, step)
+        for first in range(0, count, SLICE)
+    ]
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
+        for done, _ in enumerate(pool.imap_unordered(_store, parts), 1):
+            print(f"\r  {min(done * SLICE, count):,} of {count:,} events", end="", flush=True)
+    print()
+    return time.perf_counter() - began
+
+
+def _store(part: tuple[str, str, int, int, datetime, timedelta]) -> None:
+    url = part[0]
+    events = list(_events(part))
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
+        with cursor.copy(COPIES["event"]) as copy:
+            for e in events:
+                copy.write_row(
+                    (e.id, e.leaf, e.leaf_hash, *(e.columns[n] for n in EVENT_COLUMNS[3:]))
+                )
+        with cursor.copy(COPIES["personal"]) as copy:
+            for e in events:
+                copy.write_row(
+                    (
+                        e.id,
+                        e.personal["key"],
+                        e.personal["ip"],
+                        orjson.dumps(e.personal["values"]).decode(),
+                    )
+                )
+        with cursor.copy(COPIES["mention"]) as copy:
+            for e in events:
+                for object_id in e.mentions:
+                    copy.write_row((object_id, e.id))
+
+
+def _events(part: tuple[str, str, int, int, datetime, timedelta]) -> Iterator[Event]:
+    _url, log, first, count, start, step = part
+    dice = random.Random(first)
+    for number in range(first, first + count):
+        moment = start + step * number
+        # An event's id tells its time: here it is the time that is made up.
+        made = functools.partial(_uuid7, moment, number, dice)
+        setattr(building, "uuid7", made)  # noqa: B010  for this process of the bench only
+        yield build(_draft(dice, number), log=log, now=moment)
+
+
+def _uuid7(moment: datetime, number: int, dice: random.Random) -> UUID:
+    ms = int(moment.timestamp() * 1000)
+    return UUID(
+        int=(ms << 80) | (7 << 76) | ((number & 0xFFF) << 64) | (2 << 62) | dice.getrandbits(62)
+    )
+
+
+def _draft(dice: random.Random, number: int) -> Draft:
+    person, name, ip = dice.choice(PEOPLE)
+    request = str(UUID(int=number // 2 + 1))
+    actor = Actor(
+        ActorKind.USER,
+        person,
+        name,
+        "member",
+        origin=Origin(ip, "Mozilla/5.0", request, "POST", "/v1/chat/completions"),
+    )
+    if dice.random() < 0.03:
+        objects: tuple[Obj, ...] = (Obj("node", str(number % 50), f"node-{number % 50}"),)
+        changes = (Change("url", None, f"http://10.1.0.{number % 250}"),)
+        return Draft(actor, dice.choice(RARE), objects, changes=changes)
+    pk, label = dice.choice(DEPLOYMENTS)
+    objects = (
+        Obj("deployment", pk, label),
+        Obj("model", "a" * 64, "qwen3:4b"),
+        Obj("node", "5", "node-5"),
+    )
+    act = Act.INFERENCE_COMPLETED if number % 2 else Act.INFERENCE_ADMITTED
+    use = {"in_tok": 300, "out_tok": 120, "ms_first": 90, "ms_total": 2100} if number % 2 else {}
+    return Draft(
+        actor,
+        act,
+        objects,
+        ai={"deployment": label, "model": "qwen3:4b", "op": "chat", "stream": True},
+        use=use,
+    )
+
+
+def main() -> None:
+    """Into the log of the data folder, whose console may run or not."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdecimal() else 0
+    if not 0 < count <= 100_000_000:
+        sys.exit("Say how many events: make seed-audit N=100000")
+    with engines_for(["manage.py", "seed"]):
+        seconds = seed(os.environ["DATABASE_URL"], count, log="fusebox.local/audit/1")
+    print(f"{count:,} events in {seconds:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
