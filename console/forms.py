@@ -34,6 +34,14 @@ class PullForm(forms.Form):
             "registry.example/library/qwen3:4b"
         ),
     )
+    insecure = forms.BooleanField(
+        label=_("The registry speaks plain HTTP"),
+        required=False,
+        help_text=_(
+            "Only for a registry of your own without TLS. A certificate of your own authority must "
+            "be known to the node."
+        ),
+    )
 
 
 class DeploymentForm(forms.Form):

@@ -15,8 +15,8 @@ from django.utils import timezone
 from access.errors import Refusal
 from audit.ledger import log
 from audit.ledger.acts import Act
-from deployments import ollama
-from deployments.lease import Cancelled, Lease, Lost, claim
+from deployments import ollama, wake
+from deployments.lease import Cancelled, Lease, Lost, claim, next_in_line
 from deployments.models import Operation, OperationKind, OperationState
 from deployments.work import deployments as deployment_work
 from deployments.work import models as model_work
@@ -30,11 +30,12 @@ MAX_ATTEMPTS = 10
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a kind of operation does and undoes, and whether it waits for a node that is away."""
+    """What a kind of operation does and undoes, and whether it waits for a node that is away.
+    `cancelled` may return what could not be made sure of."""
 
     do: Callable[[Lease], None]
     failed: Callable[[Lease, str], None] = lambda _lease, _reason: None
-    cancelled: Callable[[Lease], None] = lambda _lease: None
+    cancelled: Callable[[Lease], str | None] = lambda _lease: None
     waits_for_node: bool = False
 
 
@@ -45,7 +46,7 @@ WORK: dict[str, Work] = {
     OperationKind.STOP: Work(deployment_work.stop, waits_for_node=True),
     OperationKind.DELETE: Work(deployment_work.delete, waits_for_node=True),
     OperationKind.IMPORT: Work(model_work.import_model),
-    OperationKind.PULL: Work(model_work.pull_model),
+    OperationKind.PULL: Work(model_work.pull_model, cancelled=model_work.pull_cancelled),
 }
 
 
@@ -60,6 +61,8 @@ def run(pk: str) -> None:
             _attempt(lease, work)
         except Lost:
             logger.warning("operation %s is held by another worker now", pk)
+    for waiting in next_in_line(lease.operation):
+        wake.now(waiting)
 
 
 def _attempt(lease: Lease, work: Work) -> None:
@@ -71,8 +74,8 @@ def _attempt(lease: Lease, work: Work) -> None:
     except Lost:
         raise
     except Cancelled:
-        work.cancelled(lease)
-        _finish(lease, OperationState.CANCELLED)
+        unsure = work.cancelled(lease)
+        _finish(lease, OperationState.CANCELLED, unsure or "")
     except (ollama.Unreachable, ollama.Timeout) as error:
         if work.waits_for_node and lease.operation.attempt < PATIENCE:
             _wait(lease, str(error))

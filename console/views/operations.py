@@ -33,6 +33,8 @@ class Step:
 
 def progress(operation: Operation) -> list[Step]:
     names = STEPS[operation.kind]
+    if operation.step == "stopping":
+        names = (*names[: names.index("pull") + 1], "stopping") if "pull" in names else names
     at = names.index(operation.step) if operation.step in names else -1
     current = {
         OperationState.FAILED: "failed",
@@ -73,7 +75,7 @@ def operation_cancel(request: PageRequest, pk: UUID) -> HttpResponse:
     return act(
         request,
         lambda: actions.cancel_operation(actor=request.actor, operation=operation),
-        done=_("Cancellation is asked for; it ends at its next step."),
+        done=_("Cancellation is asked for; it is stopping."),
         then=_page_of(operation),
     )
 
@@ -84,12 +86,12 @@ def operation_retry(request: PageRequest, pk: UUID) -> HttpResponse:
     return act(
         request,
         lambda: actions.retry_operation(actor=request.actor, operation=operation),
-        done=_("It is tried again."),
-        then=_page_of(operation),
+        done=_("It is tried again; what is there already is kept."),
+        then=reverse("operation-list") if not operation.deployment_id else _page_of(operation),
     )
 
 
 def _page_of(operation: Operation) -> str:
     if operation.deployment_id:
         return reverse("deployment-detail", args=[operation.deployment_id])
-    return reverse("operation-list")
+    return reverse("operation-detail", args=[operation.pk])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from django.db import transaction
@@ -15,6 +14,7 @@ from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from deployments import ollama
 from deployments.actions.operations import enqueue
+from deployments.model_names import valid_model_name
 from deployments.models import (
     Deployment,
     Node,
@@ -22,11 +22,6 @@ from deployments.models import (
     OperationKind,
     OperationState,
     StoredModel,
-)
-
-# host[:port]/namespace/model:tag, as Ollama reads it.
-MODEL_NAME = re.compile(
-    r"^(?:[a-zA-Z0-9.-]+(?::\d{1,5})?/)?(?:[a-zA-Z0-9_.-]+/)?[a-zA-Z0-9_.-]+(?::[a-zA-Z0-9_.-]+)?$"
 )
 
 
@@ -48,21 +43,32 @@ def import_model(*, actor: Actor, node: Node, name: str, path: Path) -> Operatio
     return operation
 
 
-def pull_model(*, actor: Actor, node: Node, name: str) -> Operation:
+def pull_model(*, actor: Actor, node: Node, name: str, insecure: bool = False) -> Operation:
     """Have `node` pull a model. Asking twice for the same pull gives the one that is under way."""
     policy.require(actor, Act.MODEL_PULL, node.pk)
     name = valid_model_name(name)
     with transaction.atomic():
-        locked = Node.objects.select_for_update().get(pk=node.pk)
+        locked = Node.objects.select_for_update(no_key=True).get(pk=node.pk)
         running = locked.operations.filter(
             kind=OperationKind.PULL,
             subject=name,
             state__in=[OperationState.QUEUED, OperationState.RUNNING],
+            cancel_requested_at=None,
         ).first()
-        if running is not None:
-            return running
-        operation = enqueue(actor, OperationKind.PULL, name, node=locked, arguments={"name": name})
-        log.record(actor, Act.MODEL_PULL, operation.as_obj(), locked.as_obj())
+        operation = running or enqueue(
+            actor,
+            OperationKind.PULL,
+            name,
+            node=locked,
+            arguments={"name": name, "insecure": insecure},
+        )
+        log.record(
+            actor,
+            Act.MODEL_PULL,
+            operation.as_obj(),
+            locked.as_obj(),
+            details={"name": name, "insecure": insecure, "shared": running is not None},
+        )
     return operation
 
 
@@ -94,15 +100,3 @@ def delete_model(*, actor: Actor, stored: StoredModel) -> None:
             raise WrongState(
                 _("The node did not delete it: %(reason)s") % {"reason": error}
             ) from error
-
-
-def valid_model_name(name: str) -> str:
-    name = name.strip()
-    if len(name) > 200 or not MODEL_NAME.match(name) or ".." in name:
-        raise Invalid(
-            _("Write a model name such as llama3.2:3b or registry.example/library/qwen3:4b."),
-            field="name",
-        )
-    if name.startswith("fusebox/"):
-        raise Invalid(_("Names that begin with fusebox/ are kept for deployments."), field="name")
-    return name

@@ -18,6 +18,7 @@ TITLES: dict[str, str | Promise] = {
     "remove": _("Remove the revision from the node"),
     "upload": _("Send the file to the node"),
     "pull": _("Pull the model"),
+    "stopping": _("Make sure that the node has stopped"),
     "record": _("Write it into the catalogue"),
 }
 
