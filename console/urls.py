@@ -38,6 +38,12 @@ urlpatterns = [
     path("models/", models.model_list, name="model-list"),
     path("models/pull/", models.model_pull, name="model-pull"),
     path("models/<uuid:pk>/", models.model_detail, name="model-detail"),
+    path("models/<uuid:pk>/approve/", models.model_approve, name="model-approve"),
+    path(
+        "models/<uuid:pk>/revoke-approval/",
+        models.model_revoke_approval,
+        name="model-revoke-approval",
+    ),
     path("models/stored/<int:pk>/delete/", models.model_delete, name="model-delete"),
     path("deployments/", deployments.deployment_list, name="deployment-list"),
     path("deployments/create/", deployments.deployment_create, name="deployment-create"),

@@ -20,6 +20,7 @@ __all__ = [
     "Answered",
     "Approval",
     "Deployment",
+    "DeploymentQuerySet",
     "DeploymentState",
     "Model",
     "Node",

@@ -32,6 +32,10 @@ class Approval(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def licence_accepted(self) -> bool:
+        return bool(self.licence_sha256)
+
 
 class UploadState(models.TextChoices):
     OPEN = "open", _("Being sent")

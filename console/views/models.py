@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
 
 from access import policy
 from audit.ledger.acts import Act
@@ -16,13 +18,15 @@ from console.forms import PullForm
 from console.htmx import redirect, render_page
 from console.requests import PageRequest, act, submit
 from deployments import actions
-from deployments.models import Deployment, Model, StoredModel
+from deployments.approvals import APPROVED
+from deployments.models import Approval, Deployment, DeploymentQuerySet, Model, StoredModel
 
 
 def model_list(request: PageRequest) -> HttpResponse:
     policy.require(request.actor, Act.MODEL_VIEW)
-    models = Model.objects.prefetch_related("stored__node")
-    return render_page(request, "models/list.html", {"models": models}, partial="model-table")
+    models = Model.objects.annotate(approved=APPROVED).prefetch_related("stored__node")
+    context = {"models": models, "policy": settings.REQUIRE_MODEL_APPROVAL}
+    return render_page(request, "models/list.html", context, partial="model-table")
 
 
 def model_detail(request: PageRequest, pk: UUID) -> HttpResponse:
@@ -30,9 +34,51 @@ def model_detail(request: PageRequest, pk: UUID) -> HttpResponse:
     context = {
         "model": model,
         "stored": model.stored.select_related("node"),
-        "deployments": Deployment.objects.present().filter(revisions__model=model).distinct(),
+        "deployments": made_of(model),
+        "approval": Approval.objects.filter(digest=model.digest).first(),
+        "policy": settings.REQUIRE_MODEL_APPROVAL,
     }
     return render(request, "models/detail.html", context)
+
+
+@require_POST
+def model_approve(request: PageRequest, pk: UUID) -> HttpResponse:
+    model = policy.get_for(request.actor, Act.MODEL_APPROVE, Model.objects.all(), pk)
+    accepted = request.POST.get("accept_licence") == "on"
+    return act(
+        request,
+        lambda: actions.approve_model(actor=request.actor, model=model, accept_licence=accepted),
+        done=_("%(model)s may be deployed now.") % {"model": model},
+        then=reverse("model-detail", args=[pk]),
+    )
+
+
+def model_revoke_approval(request: PageRequest, pk: UUID) -> HttpResponse:
+    model = policy.get_for(request.actor, Act.MODEL_REVOKE_APPROVAL, Model.objects.all(), pk)
+    back = reverse("model-detail", args=[pk])
+    if request.method != "POST":
+        lines = [_("It cannot be deployed or started any more.")]
+        lines += [
+            _("%(name)s goes on until it is stopped.") % {"name": deployment}
+            for deployment in made_of(model).live()
+        ]
+        context = {
+            "title": _("Take back the approval of %(model)s?") % {"model": model},
+            "consequences": lines,
+            "verb": _("Take back"),
+            "cancel_url": back,
+        }
+        return render(request, "confirm.html", context)
+    return act(
+        request,
+        lambda: actions.revoke_approval(actor=request.actor, model=model),
+        done=_("The approval of %(model)s is taken back.") % {"model": model},
+        then=back,
+    )
+
+
+def made_of(model: Model) -> DeploymentQuerySet:
+    return Deployment.objects.present().filter(revisions__model=model).distinct()
 
 
 def model_pull(request: PageRequest) -> HttpResponse:

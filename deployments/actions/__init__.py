@@ -1,11 +1,13 @@
 """The verbs of the deployments room, one module a noun. Keyword-only, actor first."""
 
+from deployments.actions.approvals import approve_model, revoke_approval
 from deployments.actions.deployments import create_deployment, delete, start, stop
 from deployments.actions.models import delete_model, import_model, pull_model
 from deployments.actions.nodes import refresh_node, register_node, remove_node, update_node
 from deployments.actions.operations import cancel_operation, retry_operation
 
 __all__ = [
+    "approve_model",
     "cancel_operation",
     "create_deployment",
     "delete",
@@ -16,6 +18,7 @@ __all__ = [
     "register_node",
     "remove_node",
     "retry_operation",
+    "revoke_approval",
     "start",
     "stop",
     "update_node",

@@ -8,6 +8,18 @@ from django.conf import settings
 from django.db import migrations, models
 
 
+def approve_what_is_deployed(apps, schema_editor):
+    """What is in use when the allow-list arrives stays in use."""
+    Model, Approval = (
+        apps.get_model("deployments", "Model"),
+        apps.get_model("deployments", "Approval"),
+    )
+    for model in Model.objects.filter(revisions__isnull=False).distinct():
+        Approval.objects.get_or_create(
+            digest=model.digest, defaults={"name": model.name, "approver": "upgrade"}
+        )
+
+
 class Migration(migrations.Migration):
     dependencies = [
         ("deployments", "0002_grants_name_deployments"),
@@ -186,4 +198,5 @@ class Migration(migrations.Migration):
                 name="uploaded_not_beyond_size",
             ),
         ),
+        migrations.RunPython(approve_what_is_deployed, migrations.RunPython.noop, elidable=True),
     ]

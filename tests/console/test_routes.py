@@ -45,6 +45,8 @@ ROWS: dict[str, tuple[str, str]] = {
     "model-list": ("soonn", "soonn"),
     "model-pull": ("sonnn", "svnnn"),
     "model-detail": ("soonn", "soonn"),
+    "model-approve": ("smmmm", "snvnn"),
+    "model-revoke-approval": ("snonn", "snvnn"),
     "model-delete": ("sonnn", "svnnn"),
     "deployment-list": ("soonn", "soonn"),
     "deployment-create": ("sonnn", "svnnn"),
