@@ -19,5 +19,6 @@ task_default_queue = "fusebox"
 timezone = "UTC"
 beat_schedule = {
     "dispatch-forgotten": {"task": "deployments.dispatch_forgotten", "schedule": 5.0},
+    "discard-stale-uploads": {"task": "deployments.discard_stale_uploads", "schedule": 3600.0},
     "check-nodes": {"task": "deployments.check_nodes", "schedule": 10.0},
 }

@@ -19,6 +19,7 @@ from deployments import ollama, wake
 from deployments.lease import Cancelled, Lease, Lost, claim, next_in_line
 from deployments.models import Operation, OperationKind, OperationState
 from deployments.work import deployments as deployment_work
+from deployments.work import imports as import_work
 from deployments.work import models as model_work
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ WORK: dict[str, Work] = {
     ),
     OperationKind.STOP: Work(deployment_work.stop, waits_for_node=True),
     OperationKind.DELETE: Work(deployment_work.delete, waits_for_node=True),
-    OperationKind.IMPORT: Work(model_work.import_model),
+    OperationKind.IMPORT: Work(import_work.import_model, cancelled=import_work.import_cancelled),
     OperationKind.PULL: Work(model_work.pull_model, cancelled=model_work.pull_cancelled),
 }
 

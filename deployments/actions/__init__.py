@@ -5,13 +5,25 @@ from deployments.actions.deployments import create_deployment, delete, start, st
 from deployments.actions.models import delete_model, import_model, pull_model
 from deployments.actions.nodes import refresh_node, register_node, remove_node, update_node
 from deployments.actions.operations import cancel_operation, retry_operation
+from deployments.actions.uploads import (
+    append,
+    begin_upload,
+    discard_stale_uploads,
+    discard_upload,
+    finish_upload,
+)
 
 __all__ = [
+    "append",
     "approve_model",
+    "begin_upload",
     "cancel_operation",
     "create_deployment",
     "delete",
     "delete_model",
+    "discard_stale_uploads",
+    "discard_upload",
+    "finish_upload",
     "import_model",
     "pull_model",
     "refresh_node",

@@ -1,9 +1,8 @@
-"""Bringing a model to a node: from a file of ours, or pulled by the node itself."""
+"""Having a node pull a model, and what all transfers have in common."""
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from django.conf import settings
 
@@ -11,22 +10,6 @@ from deployments import fleet, ollama
 from deployments.lease import Lease
 from deployments.models import Node
 from deployments.work import stopping
-
-
-def import_model(lease: Lease) -> None:
-    """Send a GGUF file as a blob and make a model of it. A blob the node has is not sent again."""
-    node, name = node_of(lease), str(lease.operation.arguments["name"])
-    path = Path(lease.operation.arguments["path"])
-    api = ollama.Node(node.url)
-    lease.step("check", f"Ollama {api.version()} at {node.url}")
-    if not path.is_file():
-        raise ollama.OllamaError(f"The file {path.name} is no longer there.")
-    lease.step("upload", path.name)
-    digest = api.upload(path, lease.progress)
-    lease.step("create", digest)
-    for progress in lease.follow(api.create(name, files={path.name: digest})):
-        lease.note(progress.status)
-    record(lease, node)
 
 
 def pull_model(lease: Lease) -> None:

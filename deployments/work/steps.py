@@ -16,6 +16,7 @@ TITLES: dict[str, str | Promise] = {
     "drain": _("Answer what is under way"),
     "unload": _("Take the model out of memory"),
     "remove": _("Remove the revision from the node"),
+    "verify": _("Compute the checksums"),
     "upload": _("Send the file to the node"),
     "pull": _("Pull the model"),
     "stopping": _("Make sure that the node has stopped"),
@@ -26,6 +27,6 @@ STEPS: dict[str, tuple[str, ...]] = {
     OperationKind.DEPLOY: ("check", "create", "load", "probe", "publish"),
     OperationKind.STOP: ("drain", "unload"),
     OperationKind.DELETE: ("drain", "remove"),
-    OperationKind.IMPORT: ("check", "upload", "create", "record"),
+    OperationKind.IMPORT: ("check", "verify", "upload", "create", "record"),
     OperationKind.PULL: ("check", "pull", "record"),
 }
