@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from audit.ledger.actor import Actor
-from deployments import actions, fleet, runner, wake
+from deployments import actions, fleet, once, runner, wake
 from deployments.models import Node
 
 
@@ -37,5 +37,6 @@ def check_node(pk: str) -> None:
 
 @shared_task(name="deployments.discard_stale_uploads", ignore_result=True, expires=600)
 def discard_stale_uploads() -> None:
-    """Make room: uploads that nobody goes on with."""
+    """Make room: uploads that nobody goes on with, and answers that nobody asks for again."""
+    once.forget_old()
     actions.discard_stale_uploads(actor=Actor.system("uploads"))
