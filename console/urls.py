@@ -16,6 +16,7 @@ from console.views import (
     people,
     session,
     teams,
+    uploads,
 )
 
 handler400 = "console.errors.bad_request"
@@ -37,6 +38,8 @@ urlpatterns = [
     path("nodes/<uuid:pk>/remove/", nodes.node_remove, name="node-remove"),
     path("models/", models.model_list, name="model-list"),
     path("models/pull/", models.model_pull, name="model-pull"),
+    path("models/upload/", uploads.model_upload, name="model-upload"),
+    path("uploads/<uuid:pk>/discard/", uploads.upload_discard, name="upload-discard"),
     path("models/<uuid:pk>/", models.model_detail, name="model-detail"),
     path("models/<uuid:pk>/approve/", models.model_approve, name="model-approve"),
     path(

@@ -54,6 +54,8 @@ ROWS: dict[str, tuple[str, str]] = {
     "model-list": ("soonn", "soonn"),
     "model-pull": ("sonnn", "svnnn"),
     "model-detail": ("soonn", "soonn"),
+    "model-upload": ("sonnn", "svnnn"),
+    "upload-discard": ("smmmm", "svnnn"),
     "model-approve": ("smmmm", "snvnn"),
     "model-revoke-approval": ("snonn", "snvnn"),
     "model-delete": ("sonnn", "svnnn"),
