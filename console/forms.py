@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from access.models import Team, User
@@ -43,6 +44,17 @@ class PullForm(forms.Form):
             "be known to the node."
         ),
     )
+
+
+class CopyForm(forms.Form):
+    """Where a copy of a model goes."""
+
+    node = forms.ModelChoiceField(label=_("To the node"), queryset=Node.objects.none())
+
+    def offer(self, nodes: QuerySet[Node]) -> None:
+        field = self.fields["node"]
+        assert isinstance(field, forms.ModelChoiceField)  # noqa: S101  for the type checker
+        field.queryset = nodes
 
 
 class ManyFiles(forms.ClearableFileInput):

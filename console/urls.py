@@ -42,6 +42,7 @@ urlpatterns = [
     path("uploads/<uuid:pk>/discard/", uploads.upload_discard, name="upload-discard"),
     path("models/<uuid:pk>/", models.model_detail, name="model-detail"),
     path("models/<uuid:pk>/approve/", models.model_approve, name="model-approve"),
+    path("models/stored/<int:pk>/copy/", models.model_copy, name="model-copy"),
     path(
         "models/<uuid:pk>/revoke-approval/",
         models.model_revoke_approval,

@@ -10,7 +10,10 @@ from django.utils.translation import gettext_lazy as _
 
 from access import policy
 from access.errors import WrongState
+from audit.ledger import log
+from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
+from audit.ledger.log import Change
 from deployments.models import Approval, Deployment, Model, OperationKind
 
 APPROVED = Exists(Approval.objects.filter(digest=OuterRef("digest")))
@@ -33,6 +36,29 @@ def require_approved(kind: OperationKind, deployment: Deployment) -> None:
 
 def is_approved(model: Model) -> bool:
     return Approval.objects.filter(digest=model.digest).exists()
+
+
+def carry_over(source: Model, copy: Model) -> None:
+    """A copy that we made, blob by blob, of an approved model is approved: a node may write its
+    manifest in other bytes and so give it another digest. Inside a transaction."""
+    approval = Approval.objects.filter(digest=source.digest).first()
+    if approval is None or is_approved(copy):
+        return
+    Approval.objects.create(
+        digest=copy.digest,
+        name=copy.name,
+        licence_sha256=approval.licence_sha256,
+        approved_by_id=approval.approved_by_id,
+        approver=approval.approver,
+    )
+    log.record(
+        Actor.system("worker"),
+        Act.MODEL_APPROVE,
+        copy.as_obj(),
+        source.as_obj(),
+        changes=[Change("approved", False, True)],
+        reason=f"copy of {source.digest}",
+    )
 
 
 def licence_digest(model: Model) -> str:

@@ -18,6 +18,7 @@ from audit.ledger.acts import Act
 from deployments import ollama, wake
 from deployments.lease import Cancelled, Lease, Lost, claim, next_in_line
 from deployments.models import Operation, OperationKind, OperationState
+from deployments.work import copies as copy_work
 from deployments.work import deployments as deployment_work
 from deployments.work import imports as import_work
 from deployments.work import models as model_work
@@ -47,6 +48,7 @@ WORK: dict[str, Work] = {
     OperationKind.STOP: Work(deployment_work.stop, waits_for_node=True),
     OperationKind.DELETE: Work(deployment_work.delete, waits_for_node=True),
     OperationKind.IMPORT: Work(import_work.import_model, cancelled=import_work.import_cancelled),
+    OperationKind.COPY: Work(copy_work.copy_model),
     OperationKind.PULL: Work(model_work.pull_model, cancelled=model_work.pull_cancelled),
 }
 

@@ -57,6 +57,12 @@ class ApproveSerializer(serializers.Serializer[Any]):
     accept_licence = serializers.BooleanField(default=False)
 
 
+class ToNodeSerializer(serializers.Serializer[Any]):
+    """Where a copy goes."""
+
+    node = serializers.PrimaryKeyRelatedField(queryset=Node.objects.all())
+
+
 class UploadedFileSerializer(serializers.ModelSerializer[UploadedFile]):
     class Meta:
         model = UploadedFile
@@ -158,6 +164,15 @@ class CopyViewSet(mixins.DestroyModelMixin, ActsViewSet):
     lookup_value_converter = "int"
     filterset_fields: ClassVar = ["node", "model", "tag"]
     pagination_class = NewestSeen
+
+    @extend_schema(request=ToNodeSerializer, responses={202: OperationSerializer})
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def copy(self, request: Request, pk: str) -> Response:
+        """Copy the model to another node, under the same tag."""
+        stored = policy.get_for(self.actor, Act.MODEL_COPY, self.queryset.all(), pk)
+        data = valid(ToNodeSerializer(data=request.data))
+        return accepted(actions.copy_model(actor=self.actor, stored=stored, **data))
 
     def destroy(self, request: Request, pk: str) -> Response:
         """Delete a copy from its node. Refused while something there is made of it."""

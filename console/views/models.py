@@ -14,12 +14,12 @@ from django.views.decorators.http import require_POST
 
 from access import policy
 from audit.ledger.acts import Act
-from console.forms import PullForm
+from console.forms import CopyForm, PullForm
 from console.htmx import redirect, render_page
 from console.requests import PageRequest, act, submit
 from deployments import actions
 from deployments.approvals import APPROVED
-from deployments.models import Approval, Deployment, DeploymentQuerySet, Model, StoredModel
+from deployments.models import Approval, Deployment, DeploymentQuerySet, Model, Node, StoredModel
 
 
 def model_list(request: PageRequest) -> HttpResponse:
@@ -77,6 +77,19 @@ def model_revoke_approval(request: PageRequest, pk: UUID) -> HttpResponse:
     )
 
 
+def broken_by_deleting(stored: StoredModel) -> list[str]:
+    """What whoever deletes this copy should know first."""
+    lines = [_("The node frees its disk; using the model again means pulling it again.")]
+    here = made_of(stored.model).filter(revisions__replicas__node=stored.node)
+    lines += [
+        _("%(name)s is made of it and on this node: delete that first.") % {"name": deployment}
+        for deployment in here[:10]
+    ]
+    if not stored.model.stored.exclude(pk=stored.pk).exists():
+        lines.append(_("It is the last copy: no other node has this model."))
+    return lines
+
+
 def made_of(model: Model) -> DeploymentQuerySet:
     return Deployment.objects.present().filter(revisions__model=model).distinct()
 
@@ -92,6 +105,26 @@ def model_pull(request: PageRequest) -> HttpResponse:
     return render(request, "models/pull.html", {"form": form}, status=422 if form.errors else 200)
 
 
+def model_copy(request: PageRequest, pk: int) -> HttpResponse:
+    """Copy one stored copy to another node."""
+    stored = policy.get_for(
+        request.actor, Act.MODEL_COPY, StoredModel.objects.select_related("node", "model"), pk
+    )
+    form = CopyForm(request.POST or None)
+    form.offer(Node.objects.exclude(stored__model=stored.model_id))
+    if request.method == "POST":
+        operation = submit(
+            request,
+            form,
+            lambda v: actions.copy_model(actor=request.actor, stored=stored, node=v["node"]),
+        )
+        if operation:
+            messages.success(request, _("The copy has begun."))
+            return redirect(request, reverse("operation-detail", args=[operation.pk]))
+    context = {"form": form, "stored": stored}
+    return render(request, "models/copy.html", context, status=422 if form.errors else 200)
+
+
 def model_delete(request: PageRequest, pk: int) -> HttpResponse:
     """Delete one stored copy: a model from one node."""
     stored = policy.get_for(
@@ -101,9 +134,7 @@ def model_delete(request: PageRequest, pk: int) -> HttpResponse:
     if request.method != "POST":
         context = {
             "title": _("Delete %(tag)s from %(node)s?") % {"tag": stored.tag, "node": stored.node},
-            "consequences": [
-                _("The node frees its disk; using the model again means pulling it again.")
-            ],
+            "consequences": broken_by_deleting(stored),
             "verb": _("Delete"),
             "cancel_url": back,
         }

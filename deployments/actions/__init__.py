@@ -2,7 +2,7 @@
 
 from deployments.actions.approvals import approve_model, revoke_approval
 from deployments.actions.deployments import create_deployment, delete, start, stop
-from deployments.actions.models import delete_model, import_model, pull_model
+from deployments.actions.models import copy_model, delete_model, import_model, pull_model
 from deployments.actions.nodes import refresh_node, register_node, remove_node, update_node
 from deployments.actions.operations import cancel_operation, retry_operation
 from deployments.actions.uploads import (
@@ -18,6 +18,7 @@ __all__ = [
     "approve_model",
     "begin_upload",
     "cancel_operation",
+    "copy_model",
     "create_deployment",
     "delete",
     "delete_model",

@@ -72,6 +72,43 @@ def pull_model(*, actor: Actor, node: Node, name: str, insecure: bool = False) -
     return operation
 
 
+def copy_model(*, actor: Actor, stored: StoredModel, node: Node) -> Operation:
+    """Copy a stored model to another node under the same tag."""
+    policy.require(actor, Act.MODEL_COPY, stored.pk)
+    if stored.node_id == node.pk:
+        raise Invalid(_("It is on this node already. Choose another one."), field="node")
+    with transaction.atomic():
+        locked = Node.objects.select_for_update(no_key=True).get(pk=node.pk)
+        if locked.stored.filter(tag=stored.tag).exists():
+            raise Invalid(_("%(node)s has a model of this name.") % {"node": locked}, field="node")
+        running = locked.operations.filter(
+            kind=OperationKind.COPY,
+            subject=stored.tag,
+            state__in=[OperationState.QUEUED, OperationState.RUNNING],
+            cancel_requested_at=None,
+        ).first()
+        operation = running or enqueue(
+            actor,
+            OperationKind.COPY,
+            stored.tag,
+            node=locked,
+            arguments={
+                "tag": stored.tag,
+                "digest": stored.model.digest,
+                "source": str(stored.node_id),
+            },
+        )
+        log.record(
+            actor,
+            Act.MODEL_COPY,
+            operation.as_obj(),
+            stored.model.as_obj(),
+            locked.as_obj(),
+            details={"source": stored.node.name, "shared": running is not None},
+        )
+    return operation
+
+
 def delete_model(*, actor: Actor, stored: StoredModel) -> None:
     """Remove a model from a node. Refused while a deployment there is made of it."""
     policy.require(actor, Act.MODEL_DELETE, stored.pk)
@@ -87,6 +124,12 @@ def delete_model(*, actor: Actor, stored: StoredModel) -> None:
                 _("Deployments on this node are made of it: %(names)s. Delete them first.")
                 % {"names": names}
             )
+        if Operation.objects.filter(
+            state__in=[OperationState.QUEUED, OperationState.RUNNING],
+            arguments__source=str(locked.node_id),
+            arguments__tag=locked.tag,
+        ).exists():
+            raise WrongState(_("It is being copied from this node; wait for that or cancel it."))
         node, model = locked.node, locked.model
         log.record(
             actor, Act.MODEL_DELETE, model.as_obj(), node.as_obj(), details={"tag": locked.tag}

@@ -36,7 +36,7 @@ def import_model(lease: Lease) -> None:
     for part in parts:
         lease.note(f"{part.name} {digests[part.name]}")
         api.upload(part.path, lease.progress, digests[part.name])
-    lease.step("create", f"quantize to {upload.quantize}" if upload and upload.quantize else "")
+    lease.step("make", f"quantize to {upload.quantize}" if upload and upload.quantize else "")
     if upload is not None and upload.base:
         _with_adapter(lease, api, upload, digests)
     else:
@@ -51,7 +51,7 @@ def import_model(lease: Lease) -> None:
 def import_cancelled(lease: Lease) -> str:
     """The node may still have made the tag when we hung up: nobody asked for it any more."""
     node = lease.operation.node
-    if node is None or lease.operation.step not in ("create", "load"):
+    if node is None or lease.operation.step not in ("make", "load"):
         return ""
     try:
         ollama.Node(node.url).delete(str(lease.operation.arguments["name"]))

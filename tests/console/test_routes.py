@@ -56,6 +56,8 @@ ROWS: dict[str, tuple[str, str]] = {
     "model-detail": ("soonn", "soonn"),
     "model-upload": ("sonnn", "svnnn"),
     "upload-discard": ("smmmm", "svnnn"),
+    "model-copy": ("sonnn", "svnnn"),
+    "api-copy-copy": ("ummmm", "uvnnn"),
     "model-approve": ("smmmm", "snvnn"),
     "model-revoke-approval": ("snonn", "snvnn"),
     "model-delete": ("sonnn", "svnnn"),
@@ -177,7 +179,7 @@ def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str
     for name, template in ROUTES.items():
         noun = name.removeprefix("api-").split("-")[0]
         pk = things.get(noun, uuid.uuid4())
-        if name in ("model-delete", "api-copy-detail"):
+        if name in ("model-delete", "model-copy", "api-copy-detail", "api-copy-copy"):
             pk = stored.pk
         if name == "grant-create":
             pk = deployment.pk
