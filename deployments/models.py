@@ -16,6 +16,7 @@ from deployments.shelf import Answered, Approval, Upload, UploadedFile, UploadSt
 
 __all__ = [
     "FINAL",
+    "LOCAL",
     "TRANSFERS",
     "Answered",
     "Approval",
@@ -271,6 +272,8 @@ TRANSFERS = (
     OperationKind.COPY,
     OperationKind.UNPACK,
 )
+# What reads or writes a file of the machine where somebody gave the command: it runs there.
+LOCAL = (OperationKind.EXPORT, OperationKind.UNPACK)
 
 
 class OperationState(models.TextChoices):
@@ -344,7 +347,8 @@ class Operation(models.Model):
 
     @property
     def can_retry(self) -> bool:
-        return self.state in (OperationState.FAILED, OperationState.CANCELLED)
+        ended = self.state in (OperationState.FAILED, OperationState.CANCELLED)
+        return ended and self.kind not in LOCAL
 
     @property
     def is_stopping(self) -> bool:

@@ -1,6 +1,7 @@
 """The verbs of the deployments room, one module a noun. Keyword-only, actor first."""
 
 from deployments.actions.approvals import approve_model, revoke_approval
+from deployments.actions.bundles import export_bundle, unpack_bundle
 from deployments.actions.deployments import create_deployment, delete, start, stop
 from deployments.actions.models import copy_model, delete_model, import_model, pull_model
 from deployments.actions.nodes import refresh_node, register_node, remove_node, update_node
@@ -24,6 +25,7 @@ __all__ = [
     "delete_model",
     "discard_stale_uploads",
     "discard_upload",
+    "export_bundle",
     "finish_upload",
     "import_model",
     "pull_model",
@@ -34,5 +36,6 @@ __all__ = [
     "revoke_approval",
     "start",
     "stop",
+    "unpack_bundle",
     "update_node",
 ]

@@ -15,6 +15,7 @@ from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from deployments import approvals, wake
 from deployments.models import (
+    LOCAL,
     Deployment,
     DeploymentState,
     Operation,
@@ -32,7 +33,8 @@ def enqueue(actor: Actor, kind: OperationKind, subject: str, **fields: Any) -> O
         requester=actor.name,
         **fields,
     )
-    wake.after_commit(operation)
+    if kind not in LOCAL:
+        wake.after_commit(operation)
     return operation
 
 

@@ -33,7 +33,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     OperationKind.DELETE: ("drain", "remove"),
     OperationKind.IMPORT: ("check", "verify", "upload", "make", "record"),
     OperationKind.COPY: ("check", "fetch", "give", "record"),
-    OperationKind.EXPORT: ("fetch", "verify", "sign"),
+    OperationKind.EXPORT: ("fetch", "sign"),
     OperationKind.UNPACK: ("verify", "give", "record"),
     OperationKind.PULL: ("check", "pull", "record"),
 }
