@@ -43,6 +43,9 @@ def progress(operation: Operation) -> list[Step]:
     }.get(OperationState(operation.state), "current")
 
     def state(index: int) -> str:
+        if operation.step == "stopping" and operation.is_final:
+            stopped = names[index] == "stopping" and not operation.problem
+            return "done" if stopped or names[index] == "check" else "failed"
         if operation.state == OperationState.SUCCEEDED or index < at:
             return "done"
         return current if index == at else "waiting"
