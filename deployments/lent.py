@@ -34,18 +34,21 @@ class Lent(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, folder: Path, node_url: str, *, may_write: int = 0) -> None:
-        self.address = address_toward(node_url)
-        family = ipaddress.ip_address(self.address).version
-        self.address_family = socket.AF_INET if family == 4 else socket.AF_INET6
-        super().__init__((self.address, settings.TRANSFER_PORT), _Handler)
+        address = ipaddress.ip_address(address_toward(node_url))
+        four = address.version == 4
+        self.address_family = socket.AF_INET if four else socket.AF_INET6
+        # An address given by hand may be that of a host in front of us: not ours to bind.
+        everywhere = "0.0.0.0" if four else "::"  # noqa: S104
+        own = everywhere if settings.TRANSFER_HOST else str(address)
+        super().__init__((own, settings.TRANSFER_PORT), _Handler)
         self.folder, self.may_write, self.written = folder, may_write, 0
         self.token = secrets.token_hex(16)
         self.lock = threading.Lock()
-        host = self.address if family == 4 else f"[{self.address}]"
-        self.host = f"{host}:{self.server_port}"
+        self.host = f"{address if four else f'[{address}]'}:{self.server_port}"
         self.name = f"{self.host}/{self.token}/model:transfer"
         # A second name of the same place: Ollama takes blobs only from where it was redirected.
-        self.other_host = f"[::ffff:{self.address}]:{self.server_port}"
+        other = f"::ffff:{address}" if four else address.exploded
+        self.other_host = f"[{other}]:{self.server_port}"
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A node that hangs up is the operation's matter."""
@@ -59,7 +62,8 @@ class Lent(ThreadingHTTPServer):
 def address_toward(node_url: str) -> str:
     """Our own address as the node sees it."""
     if settings.TRANSFER_HOST:
-        return str(settings.TRANSFER_HOST)
+        found = socket.getaddrinfo(settings.TRANSFER_HOST, None, type=socket.SOCK_STREAM)
+        return str(found[0][4][0])
     parts = urlsplit(node_url)
     port = parts.port or 11434
     family, _kind, _proto, _name, address = socket.getaddrinfo(

@@ -10,7 +10,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
-from deployments import approvals, inbox, ollama
+from deployments import approvals, fleet, inbox, ollama
 from deployments.lease import Lease
 from deployments.lent import Lent, lent
 from deployments.models import Model, Node
@@ -47,6 +47,7 @@ def fetch(lease: Lease, source: Node, tag: str, folder: Path, size: int) -> None
         api.alias(tag, registry.name)
         with _taken_back(api, registry):
             transfer(lease, api.push(registry.name, insecure=True))
+    fleet.check(source)  # the borrowed name is gone from its list again
 
 
 def give(lease: Lease, target: Node, tag: str, folder: Path) -> None:

@@ -49,9 +49,12 @@ def import_model(lease: Lease) -> None:
 
 
 def import_cancelled(lease: Lease) -> str:
-    """The node may still have made the tag when we hung up: nobody asked for it any more."""
+    """The node may still have made the tag when we hung up: nobody asks for it any more. The tag
+    of an upload was not there before (begin_upload), so nothing else is taken away."""
     node = lease.operation.node
-    if node is None or lease.operation.step not in ("make", "load"):
+    if node is None or "upload" not in lease.operation.arguments:
+        return ""
+    if lease.operation.step not in ("make", "load"):
         return ""
     try:
         ollama.Node(node.url).delete(str(lease.operation.arguments["name"]))

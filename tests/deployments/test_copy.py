@@ -147,3 +147,16 @@ def test_the_lent_registry_gives_and_takes_nothing_else(
         assert asking.getresponse().status in (404, 413)
         asking.close()
     assert [p.name for p in tmp_path.iterdir()] == ["manifest"]
+
+
+@pytest.mark.parametrize("host", ["", "localhost", "::1"])
+def test_the_lent_registry_is_reached_where_it_was_said_to_be(
+    tmp_path: Path, settings: Settings, host: str
+) -> None:
+    settings.TRANSFER_HOST = host
+    (tmp_path / "manifest").write_text("{}")
+    with lent(tmp_path, "http://127.0.0.1:9") as server:
+        asking = http.client.HTTPConnection(server.host, timeout=5)
+        asking.request("GET", f"/v2/{server.token}/model/manifests/transfer")
+        assert asking.getresponse().status == 200
+        asking.close()
