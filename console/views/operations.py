@@ -34,7 +34,8 @@ class Step:
 def progress(operation: Operation) -> list[Step]:
     names = STEPS[operation.kind]
     if operation.step == "stopping":
-        names = (*names[: names.index("pull") + 1], "stopping") if "pull" in names else names
+        last = "pull" if "pull" in names else "make"
+        names = (*names[: names.index(last) + 1], "stopping")
     at = names.index(operation.step) if operation.step in names else -1
     current = {
         OperationState.FAILED: "failed",
@@ -45,7 +46,7 @@ def progress(operation: Operation) -> list[Step]:
     def state(index: int) -> str:
         if operation.step == "stopping" and operation.is_final:
             stopped = names[index] == "stopping" and not operation.problem
-            return "done" if stopped or names[index] == "check" else "failed"
+            return "done" if stopped or index < len(names) - 2 else "failed"
         if operation.state == OperationState.SUCCEEDED or index < at:
             return "done"
         return current if index == at else "waiting"

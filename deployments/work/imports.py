@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from deployments import inbox, ollama
 from deployments.lease import Lease
 from deployments.models import Upload, UploadState
 from deployments.work.models import node_of, record
+
+LOOKS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,17 @@ def import_cancelled(lease: Lease) -> str:
         return ""
     if lease.operation.step not in ("make", "load"):
         return ""
+    api, name = ollama.Node(node.url), str(lease.operation.arguments["name"])
+    lease.note("", step="stopping")
     try:
-        ollama.Node(node.url).delete(str(lease.operation.arguments["name"]))
+        for _look in range(LOOKS):
+            if api.delete(name):
+                lease.note(f"The node had made {name}; it is deleted again.")
+                return ""
+            time.sleep(1)
     except ollama.OllamaError as error:
         return str(error)
+    lease.note("The node has not made it. Should it do so later, it can be deleted on its page.")
     return ""
 
 

@@ -13,7 +13,7 @@ from pytest_django import Settings
 from access.errors import Denied, Invalid, WrongState
 from audit.ledger.actor import Actor
 from audit.ledger.models import Event
-from deployments import actions, inbox, ollama, runner
+from deployments import actions, inbox, lease, ollama, runner
 from deployments.models import Model, Node, Operation, Upload, UploadedFile
 from tests import model_files
 from tests.conftest import MODEL
@@ -303,3 +303,19 @@ def test_a_link_in_the_place_of_a_file_is_not_followed(
     inbox.path_of(file).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(WrongState, match="cannot store"):
         actions.append(actor=actor_of("system"), file=file, offset=0, chunk=b"GGUF")
+
+
+def test_an_import_cancelled_while_the_node_makes_it_leaves_no_model(
+    actor_of: ActorOf, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = lease.Lease.step
+
+    def cancelled(self: lease.Lease, name: str, text: str = "") -> None:
+        step(self, name, text)
+        if name == "make":
+            self._cancelled.set()
+
+    monkeypatch.setattr(lease.Lease, "step", cancelled)
+    operation = imported(actor_of("system"), node, [model_files.smollm2()], name="unwanted:1")
+    assert operation.state == "cancelled"
+    assert ollama.Node(node.url).digest_of("unwanted:1") is None
