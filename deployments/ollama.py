@@ -47,6 +47,10 @@ class ModelMissing(Refused):
     """The node has no such model."""
 
 
+class Interrupted(Refused):
+    """The node was still ending the same transfer for somebody who had hung up; ask again."""
+
+
 class BadReply(OllamaError):
     """Something answers there, but it does not speak Ollama's language."""
 
@@ -348,6 +352,8 @@ def _refused(status: int, text: str) -> OllamaError:
     text = " ".join(text.split())[:500]
     if status == httpx.codes.NOT_FOUND:
         return ModelMissing(text or "not found")
+    if "context canceled" in text:
+        return Interrupted(text)
     if text.startswith("<") or (300 <= status < 400):
         return BadReply(
             _("What answers at this address is not Ollama (HTTP %(status)d).") % {"status": status}

@@ -11,6 +11,9 @@ from deployments.lease import Lease
 from deployments.models import Node
 from deployments.work import stopping
 
+TRIES = 10
+PAUSE_S = 2.0
+
 
 def pull_model(lease: Lease) -> None:
     """Have the node pull; what it has already is kept, so that a second try resumes."""
@@ -18,7 +21,15 @@ def pull_model(lease: Lease) -> None:
     api = ollama.Node(node.url)
     lease.step("check", f"Ollama {api.version()} at {node.url}")
     lease.step("pull", str(arguments["name"]))
-    transfer(lease, api.pull(arguments["name"], insecure=bool(arguments.get("insecure"))))
+    for tries_left in reversed(range(TRIES)):
+        try:
+            transfer(lease, api.pull(arguments["name"], insecure=bool(arguments.get("insecure"))))
+            break
+        except ollama.Interrupted:
+            if not tries_left:
+                raise
+            lease.note("The node is still ending an earlier pull of this; it is asked again.")
+            time.sleep(PAUSE_S)
     record(lease, node)
 
 

@@ -44,6 +44,8 @@ def until_stopped(lease: Lease, api: ollama.Node, name: str, *, insecure: bool) 
         time.sleep(PAUSE_S)
         try:
             now = _where_it_stands(api, name, insecure=insecure)
+        except ollama.Interrupted:
+            continue  # it is ending just now
         except ollama.OllamaError as error:
             return f"It could not be made sure that the node stopped: {error}"
         if now is None:
