@@ -23,7 +23,7 @@ up: .venv/.base .venv/.engines messages-compiled ## set everything up and run th
 	@exec $(BIN)/python -m console.embedded
 
 .PHONY: test
-test: setup .venv/.models browser lint check ## set everything up and run every check and test, on real parts
+test: setup .venv/.models browser registry lint check ## set everything up and run every check and test, on real parts
 	$(PYTEST) -m "not browser"
 	DJANGO_ALLOW_ASYNC_UNSAFE=1 $(PYTEST) -m browser
 
@@ -152,4 +152,17 @@ browser:
 		echo "The browser tests need Chromium and a Chinese font. Install the packages chromium," \
 			"fontconfig and fonts-noto-cjk (Debian: sudo apt-get install chromium fontconfig" \
 			"fonts-noto-cjk), then run this again." >&2; exit 1; \
+	fi
+
+.PHONY: registry
+registry:
+	@if command -v docker-registry >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing docker-registry for the tests of pulling"; \
+		apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			docker-registry >/dev/null; \
+	else \
+		echo "The tests of pulling need docker-registry. Install it (Debian: sudo apt-get install" \
+			"docker-registry), then run this again." >&2; exit 1; \
 	fi

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from access.models import Team, User
 from access.roles import Role
+from deployments.actions.uploads import QUANTIZATIONS
 from deployments.models import Model, Node
 from deployments.recipes import DEFAULT_NUM_CTX, PARAMETERS
 
@@ -33,6 +35,67 @@ class PullForm(forms.Form):
             "As the node's registry knows it, for example qwen3:4b or "
             "registry.example/library/qwen3:4b"
         ),
+    )
+    insecure = forms.BooleanField(
+        label=_("The registry speaks plain HTTP"),
+        required=False,
+        help_text=_(
+            "Only for a registry of your own without TLS. A certificate of your own authority must "
+            "be known to the node."
+        ),
+    )
+
+
+class CopyForm(forms.Form):
+    """Where a copy of a model goes."""
+
+    node = forms.ModelChoiceField(label=_("To the node"), queryset=Node.objects.none())
+
+    def offer(self, nodes: QuerySet[Node]) -> None:
+        field = self.fields["node"]
+        assert isinstance(field, forms.ModelChoiceField)  # noqa: S101  for the type checker
+        field.queryset = nodes
+
+
+class ManyFiles(forms.ClearableFileInput):
+    allow_multiple_selected = True
+
+
+class ManyFilesField(forms.FileField):
+    """One or more files; empty ones and none at all are refused as for one."""
+
+    def clean(self, data: Any, initial: Any = None) -> Any:
+        return [super(ManyFilesField, self).clean(one, initial) for one in data or [None]]
+
+
+class UploadForm(forms.Form):
+    """What comes with the files of a model. The files themselves are looked at by the verbs."""
+
+    node = forms.ModelChoiceField(label=_("Node"), queryset=Node.objects.all())
+    name = forms.CharField(
+        label=_("Model"), max_length=200, help_text=_("Its name on the node, such as claims:1")
+    )
+    model_files = ManyFilesField(
+        label=_("Files"),
+        widget=ManyFiles(attrs={"multiple": True, "accept": ".gguf,.safetensors,.json,.txt"}),
+    )
+    sha256 = forms.CharField(
+        label="SHA-256",
+        max_length=80,
+        required=False,
+        help_text=_("As its maker publishes it: a file that differs is refused."),
+    )
+    quantize = forms.ChoiceField(
+        label=_("Quantize to"),
+        required=False,
+        choices=[("", _("leave as it is")), *((q, q) for q in QUANTIZATIONS)],
+        help_text=_("Only for weights in F16, BF16 or F32."),
+    )
+    base = forms.CharField(
+        label=_("Base of the adapter"),
+        max_length=255,
+        required=False,
+        help_text=_("Only for a LoRA adapter: the tag of the model on the node that it is for."),
     )
 
 

@@ -193,6 +193,18 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 500
 # --- long work --------------------------------------------------------------------------------
 REDIS_URL = secret("REDIS_URL", "redis://127.0.0.1:6379/0")
 OPERATION_LEASE_S = env.int("FUSEBOX_OPERATION_LEASE_S", 20)
+NODE_TRANSFERS = env.int("FUSEBOX_NODE_TRANSFERS", 2)
+TRANSFER_STALL_S = env.int("FUSEBOX_TRANSFER_STALL_S", 60)
+TRANSFER_HOST = env.str("FUSEBOX_TRANSFER_HOST", "")
+TRANSFER_PORT = env.int("FUSEBOX_TRANSFER_PORT", 0)
+
+# --- models -----------------------------------------------------------------------------------
+REQUIRE_MODEL_APPROVAL = env.bool("FUSEBOX_REQUIRE_MODEL_APPROVAL", True)
+UPLOADS = Path(env.str("FUSEBOX_UPLOADS", "") or DATA_DIR / "uploads")
+UPLOAD_MAX_BYTES = env.int("FUSEBOX_UPLOAD_MAX_GB", 32) * 1_000_000_000
+UPLOAD_KEEP_HOURS = env.int("FUSEBOX_UPLOAD_KEEP_HOURS", 72)
+BUNDLE_KEY = Path(env.str("FUSEBOX_BUNDLE_KEY", "") or DATA_DIR / "bundle.key")
+BUNDLE_TRUST: list[str] = env.list("FUSEBOX_BUNDLE_TRUST", [])
 
 # --- nodes and the gateway --------------------------------------------------------------------
 NODE_NETWORKS = env.list(
@@ -213,6 +225,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_PAGINATION_CLASS": "console.api.paging.KeysetPagination",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "PAGE_SIZE": 50,
     "EXCEPTION_HANDLER": "console.errors.api_error",
     "UNAUTHENTICATED_USER": None,

@@ -17,6 +17,7 @@ from console.views import (
     people,
     session,
     teams,
+    uploads,
 )
 
 handler400 = "console.errors.bad_request"
@@ -38,7 +39,16 @@ urlpatterns = [
     path("nodes/<uuid:pk>/remove/", nodes.node_remove, name="node-remove"),
     path("models/", models.model_list, name="model-list"),
     path("models/pull/", models.model_pull, name="model-pull"),
+    path("models/upload/", uploads.model_upload, name="model-upload"),
+    path("uploads/<uuid:pk>/discard/", uploads.upload_discard, name="upload-discard"),
     path("models/<uuid:pk>/", models.model_detail, name="model-detail"),
+    path("models/<uuid:pk>/approve/", models.model_approve, name="model-approve"),
+    path("models/stored/<int:pk>/copy/", models.model_copy, name="model-copy"),
+    path(
+        "models/<uuid:pk>/revoke-approval/",
+        models.model_revoke_approval,
+        name="model-revoke-approval",
+    ),
     path("models/stored/<int:pk>/delete/", models.model_delete, name="model-delete"),
     path("deployments/", deployments.deployment_list, name="deployment-list"),
     path("deployments/create/", deployments.deployment_create, name="deployment-create"),

@@ -6,22 +6,27 @@ and comes back finds its token gone and stops without a trace.
 
 from __future__ import annotations
 
+import queue
 import threading
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from deployments.models import Operation, OperationState
+from deployments import ollama
+from deployments.models import TRANSFERS, Node, Operation, OperationState
 
 HEARTBEAT_S = 2.0
 LOOK_S = 0.2
+SAMPLE_S = 1.0
+RATE_SAMPLES = 10
 MAX_LOG_LINES = 200
 MAX_LINE = 500
 T = TypeVar("T")
@@ -37,6 +42,40 @@ class Cancelled(Exception):
 
 def claim(pk: str) -> Lease | None:
     """Take a waiting operation, or one whose worker is gone. None if there is nothing to take."""
+    with transaction.atomic():
+        return _claim(pk) if _has_its_turn(pk) else None
+
+
+def next_in_line(operation: Operation) -> list[str]:
+    """Those that wait at the same node, oldest first: one of them may begin now."""
+    if operation.kind not in TRANSFERS or operation.node_id is None:
+        return []
+    waiting = Operation.objects.filter(
+        node_id=operation.node_id, kind__in=TRANSFERS, state=OperationState.QUEUED
+    ).order_by("created_at")
+    return [str(pk) for pk in waiting.values_list("pk", flat=True)[: settings.NODE_TRANSFERS]]
+
+
+def _has_its_turn(pk: str) -> bool:
+    """A node takes a few transfers at once, in the order in which they were asked for. Its row is
+    locked while we look, so that two workers do not both see the last free place."""
+    operation = Operation.objects.filter(pk=pk).first()
+    if operation is None or operation.kind not in TRANSFERS or operation.node_id is None:
+        return True
+    if operation.cancel_requested_at is not None:
+        return True
+    list(Node.objects.select_for_update(no_key=True).filter(pk=operation.node_id))
+    before = Q(state=OperationState.RUNNING) | Q(
+        state=OperationState.QUEUED,
+        created_at__lt=operation.created_at,
+        retry_at=None,
+        cancel_requested_at=None,
+    )
+    ahead = Operation.objects.filter(before, node_id=operation.node_id, kind__in=TRANSFERS)
+    return ahead.exclude(pk=pk).count() < settings.NODE_TRANSFERS
+
+
+def _claim(pk: str) -> Lease | None:
     now = timezone.now()
     token = uuid.uuid4()
     free = Q(state=OperationState.QUEUED) & (Q(retry_at=None) | Q(retry_at__lte=now))
@@ -54,6 +93,7 @@ def claim(pk: str) -> Lease | None:
             retry_at=None,
             done=0,
             total=0,
+            rate=0,
         )
     )
     return Lease(pk, token) if taken else None
@@ -67,6 +107,7 @@ class Lease:
         self.operation = Operation.objects.select_related(
             "deployment", "revision__model", "revision__deployment", "node"
         ).get(pk=pk)
+        self._samples: list[tuple[float, int]] = []
         self._stop = threading.Event()
         self._cancelled = threading.Event()
         self._lost = threading.Event()
@@ -103,13 +144,49 @@ class Lease:
         self.write(step=operation.step, log=operation.log, **fields)
 
     def progress(self, done: int, total: int) -> None:
-        """Bytes done of total; written at each whole percent only."""
+        """Bytes done of total and their rate; written at each whole percent and each second."""
         self.check()
-        operation = self.operation
-        moved = operation.total != total or done * 100 // max(total, 1) != operation.percent
-        if total and moved:
-            operation.done, operation.total = done, total
-            self.write(done=done, total=total)
+        operation, now = self.operation, time.monotonic()
+        if not total:
+            return
+        if not self._samples or done < self._samples[-1][1]:
+            self._samples = [(now, done)]
+        whole = operation.total != total or done * 100 // total != operation.percent
+        if not whole and now - self._samples[-1][0] < SAMPLE_S:
+            return
+        self._samples = [*self._samples, (now, done)][-RATE_SAMPLES:]
+        (then, before), seconds = self._samples[0], now - self._samples[0][0]
+        rate = int((done - before) / seconds) if seconds > 0 and then < now else 0
+        operation.done, operation.total, operation.rate = done, total, rate
+        self.write(done=done, total=total, rate=rate)
+
+    def follow(self, steps: ollama.Steps) -> Iterator[ollama.Progress]:
+        """What a node reports, looking for a cancellation even while it says nothing."""
+        said: queue.SimpleQueue[ollama.Progress | BaseException | None] = queue.SimpleQueue()
+
+        def listen() -> None:
+            try:
+                for step in steps:
+                    said.put(step)
+                said.put(None)
+            except BaseException as error:  # handed to the reader, who raises it
+                said.put(error)
+
+        threading.Thread(target=listen, name=f"follow-{self.pk}", daemon=True).start()
+        try:
+            while True:
+                try:
+                    step = said.get(timeout=LOOK_S)
+                except queue.Empty:
+                    self.check()
+                    continue
+                if isinstance(step, BaseException):
+                    raise step
+                if step is None:
+                    return
+                yield step
+        finally:
+            steps.hang_up()
 
     def call(self, work: Callable[[], T]) -> T:
         """Run a long call that cannot be interrupted, looking for a cancellation meanwhile.

@@ -12,6 +12,31 @@ from django.utils.translation import gettext_lazy as _
 
 from access.models import User
 from audit.ledger.event import Obj
+from deployments.shelf import Answered, Approval, Upload, UploadedFile, UploadState
+
+__all__ = [
+    "FINAL",
+    "LOCAL",
+    "TRANSFERS",
+    "Answered",
+    "Approval",
+    "Deployment",
+    "DeploymentQuerySet",
+    "DeploymentState",
+    "Model",
+    "Node",
+    "NodeStatus",
+    "Operation",
+    "OperationKind",
+    "OperationState",
+    "Replica",
+    "ReplicaState",
+    "Revision",
+    "StoredModel",
+    "Upload",
+    "UploadState",
+    "UploadedFile",
+]
 
 
 class NodeStatus(models.TextChoices):
@@ -235,6 +260,20 @@ class OperationKind(models.TextChoices):
     DELETE = "delete", _("Delete")
     IMPORT = "import", _("Import model")
     PULL = "pull", _("Pull model")
+    COPY = "copy", _("Copy model")
+    EXPORT = "export", _("Write bundle")
+    UNPACK = "unpack", _("Read bundle")
+
+
+# What moves a model to a node: these wait for one another there (deployments.lease).
+TRANSFERS = (
+    OperationKind.IMPORT,
+    OperationKind.PULL,
+    OperationKind.COPY,
+    OperationKind.UNPACK,
+)
+# What reads or writes a file of the machine where somebody gave the command: it runs there.
+LOCAL = (OperationKind.EXPORT, OperationKind.UNPACK)
 
 
 class OperationState(models.TextChoices):
@@ -265,6 +304,7 @@ class Operation(models.Model):
     step = models.CharField(max_length=32, blank=True)
     done = models.BigIntegerField(default=0)
     total = models.BigIntegerField(default=0)
+    rate = models.BigIntegerField(default=0)
     log = models.JSONField(default=list)
     problem = models.TextField(blank=True)
     attempt = models.PositiveIntegerField(default=0)
@@ -307,11 +347,37 @@ class Operation(models.Model):
 
     @property
     def can_retry(self) -> bool:
-        return self.state in (OperationState.FAILED, OperationState.CANCELLED)
+        ended = self.state in (OperationState.FAILED, OperationState.CANCELLED)
+        return ended and self.kind not in LOCAL
+
+    @property
+    def is_stopping(self) -> bool:
+        return not self.is_final and self.cancel_requested_at is not None
+
+    @property
+    def waits_for_turn(self) -> bool:
+        """Its node has others to take first."""
+        waits = self.kind in TRANSFERS and self.state == OperationState.QUEUED
+        return waits and not self.cancel_requested_at and self.ahead > 0
+
+    @property
+    def ahead(self) -> int:
+        """Transfers to the same node that run or were asked for before this one."""
+        before = Q(state=OperationState.RUNNING) | Q(
+            state=OperationState.QUEUED, created_at__lt=self.created_at, cancel_requested_at=None
+        )
+        rows = Operation.objects.filter(before, node=self.node_id, kind__in=TRANSFERS)
+        return rows.exclude(pk=self.pk).count()
 
     @property
     def percent(self) -> int | None:
         return min(100, self.done * 100 // self.total) if self.total else None
+
+    @property
+    def seconds_left(self) -> int | None:
+        """At the rate of the last seconds; None while nothing moves."""
+        left = self.total - self.done
+        return -(-left // self.rate) if self.rate > 0 and left > 0 else None
 
     def as_obj(self) -> Obj:
         return Obj("operation", str(self.pk), f"{self.kind} {self.subject}")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ READ_S = 10.0
 LOAD_S = 300.0
 STREAM_SILENCE_S = 60.0
 BLOCK = 1024 * 1024
+MAX_LINE = 64 * 1024
 
 
 class OllamaError(Exception):
@@ -43,6 +45,10 @@ class Refused(OllamaError):
 
 class ModelMissing(Refused):
     """The node has no such model."""
+
+
+class Interrupted(Refused):
+    """The node was still ending the same transfer for somebody who had hung up; ask again."""
 
 
 class BadReply(OllamaError):
@@ -72,11 +78,13 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A step of a pull or create: status text, bytes done and total (0: the node says none)."""
+    """A step of a pull or create: status text, bytes done and total (0: the node says none) of
+    the part that `digest` names."""
 
     status: str
     done: int = 0
     total: int = 0
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,17 +165,15 @@ class Node:
                 stream=False,
             )
 
-    def upload(self, path: Path, progress: Callable[[int, int], None]) -> str:
+    def upload(
+        self, path: Path, progress: Callable[[int, int], None], digest: str | None = None
+    ) -> str:
         """Send a file as a blob unless the node has it; returns its digest `sha256:…`.
 
         progress(done, total) is called about once a megabyte and may raise to stop.
         """
         total = path.stat().st_size
-        sha = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(BLOCK):
-                sha.update(block)
-        digest = f"sha256:{sha.hexdigest()}"
+        digest = digest or f"sha256:{sha256_of(path)}"
 
         def body() -> Iterator[bytes]:
             done = 0
@@ -187,17 +193,36 @@ class Node:
         progress(total, total)
         return digest
 
-    def create_from_file(self, tag: str, file_name: str, digest: str) -> Iterator[Progress]:
-        """Make `tag` of an uploaded blob."""
-        with self._client(LOAD_S) as client:
-            for step in client.create(model=tag, files={file_name: digest}, stream=True):
-                yield Progress(step.status or "")
+    def create(
+        self,
+        tag: str,
+        *,
+        files: dict[str, str] | None = None,
+        base: str = "",
+        adapters: dict[str, str] | None = None,
+        quantize: str = "",
+    ) -> Steps:
+        """Make `tag` of uploaded blobs ({file name: digest}), or of `base` with an adapter."""
+        body = {"model": tag, "files": files, "from": base, "adapters": adapters}
+        body["quantize"] = quantize
+        return Steps(self, "/api/create", {k: v for k, v in body.items() if v}, LOAD_S)
 
-    def pull(self, name: str) -> Iterator[Progress]:
-        """Pull `name` from where the node finds it. Ending the iteration hangs up."""
-        with self._client(STREAM_SILENCE_S) as client:
-            for step in client.pull(name, stream=True):
-                yield Progress(step.status or "", int(step.completed or 0), int(step.total or 0))
+    def create_from_file(self, tag: str, file_name: str, digest: str) -> Steps:
+        """Make `tag` of one uploaded blob."""
+        return self.create(tag, files={file_name: digest})
+
+    def pull(self, name: str, *, insecure: bool = False) -> Steps:
+        """Have the node pull `name`; `insecure` allows a registry without TLS."""
+        return Steps(self, "/api/pull", {"model": name, "insecure": insecure}, STREAM_SILENCE_S)
+
+    def push(self, name: str, *, insecure: bool = False) -> Steps:
+        """Have the node send `name` to the registry that the name begins with."""
+        return Steps(self, "/api/push", {"model": name, "insecure": insecure}, STREAM_SILENCE_S)
+
+    def alias(self, source: str, target: str) -> None:
+        """Give a stored model a second tag; costs no disk."""
+        with self._client() as client:
+            client.copy(source, target)
 
     def load(self, tag: str) -> None:
         """Bring the model into memory; the node keeps it loaded."""
@@ -263,6 +288,54 @@ class Node:
             client._client.close()
 
 
+class Steps:
+    """What a node reports of long work, line by line. Ending the iteration hangs up; `hang_up`
+    does so from another thread, which is how a silent node is left."""
+
+    def __init__(self, node: Node, path: str, body: dict[str, Any], silence_s: float) -> None:
+        self._node, self._path, self._body, self._silence_s = node, path, body, silence_s
+        self._socket: socket.socket | None = None
+
+    def __iter__(self) -> Iterator[Progress]:
+        with (
+            self._node._client(self._silence_s) as client,
+            client._client.stream("POST", self._path, json=self._body) as reply,
+        ):
+            stream = reply.extensions.get("network_stream")
+            self._socket = stream.get_extra_info("socket") if stream else None
+            _raise_for_status(reply)
+            for line in reply.iter_lines():
+                if line.strip():
+                    yield _progress(json.loads(line[:MAX_LINE]))
+
+    def hang_up(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+
+def sha256_of(path: Path, progress: Callable[[int, int], None] = lambda _d, _t: None) -> str:
+    """The digest of a file in hex, read block by block; progress may raise to stop."""
+    sha, done, total = hashlib.sha256(), 0, path.stat().st_size
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            sha.update(block)
+            done += len(block)
+            progress(done, total)
+    return sha.hexdigest()
+
+
+def _progress(part: dict[str, Any]) -> Progress:
+    if error := part.get("error"):
+        raise _refused(httpx.codes.BAD_REQUEST, str(error))
+    return Progress(
+        status=str(part.get("status") or "")[:200],
+        done=int(part.get("completed") or 0),
+        total=int(part.get("total") or 0),
+        digest=str(part.get("digest") or "")[:80],
+    )
+
+
 def _tag(model: ollama.ListResponse.Model) -> Tag:
     details = model.details
     return Tag(
@@ -279,6 +352,8 @@ def _refused(status: int, text: str) -> OllamaError:
     text = " ".join(text.split())[:500]
     if status == httpx.codes.NOT_FOUND:
         return ModelMissing(text or "not found")
+    if "context canceled" in text:
+        return Interrupted(text)
     if text.startswith("<") or (300 <= status < 400):
         return BadReply(
             _("What answers at this address is not Ollama (HTTP %(status)d).") % {"status": status}

@@ -15,10 +15,13 @@ from django.utils import timezone
 from access.errors import Refusal
 from audit.ledger import log
 from audit.ledger.acts import Act
-from deployments import ollama
-from deployments.lease import Cancelled, Lease, Lost, claim
-from deployments.models import Operation, OperationKind, OperationState
+from deployments import ollama, wake
+from deployments.lease import Cancelled, Lease, Lost, claim, next_in_line
+from deployments.models import LOCAL, Operation, OperationKind, OperationState
+from deployments.work import bundles as bundle_work
+from deployments.work import copies as copy_work
 from deployments.work import deployments as deployment_work
+from deployments.work import imports as import_work
 from deployments.work import models as model_work
 
 logger = logging.getLogger(__name__)
@@ -26,15 +29,18 @@ logger = logging.getLogger(__name__)
 PATIENCE = 60
 WAIT_S, WAIT_MOST_S = 5, 60
 MAX_ATTEMPTS = 10
+# How long a command that was given by hand has for beginning its own work.
+LOCAL_WAIT = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a kind of operation does and undoes, and whether it waits for a node that is away."""
+    """What a kind of operation does and undoes, and whether it waits for a node that is away.
+    `cancelled` may return what could not be made sure of."""
 
     do: Callable[[Lease], None]
     failed: Callable[[Lease, str], None] = lambda _lease, _reason: None
-    cancelled: Callable[[Lease], None] = lambda _lease: None
+    cancelled: Callable[[Lease], str | None] = lambda _lease: None
     waits_for_node: bool = False
 
 
@@ -44,8 +50,11 @@ WORK: dict[str, Work] = {
     ),
     OperationKind.STOP: Work(deployment_work.stop, waits_for_node=True),
     OperationKind.DELETE: Work(deployment_work.delete, waits_for_node=True),
-    OperationKind.IMPORT: Work(model_work.import_model),
-    OperationKind.PULL: Work(model_work.pull_model),
+    OperationKind.IMPORT: Work(import_work.import_model, cancelled=import_work.import_cancelled),
+    OperationKind.EXPORT: Work(bundle_work.export),
+    OperationKind.UNPACK: Work(bundle_work.unpack),
+    OperationKind.COPY: Work(copy_work.copy_model),
+    OperationKind.PULL: Work(model_work.pull_model, cancelled=model_work.pull_cancelled),
 }
 
 
@@ -60,6 +69,8 @@ def run(pk: str) -> None:
             _attempt(lease, work)
         except Lost:
             logger.warning("operation %s is held by another worker now", pk)
+    for waiting in next_in_line(lease.operation):
+        wake.now(waiting)
 
 
 def _attempt(lease: Lease, work: Work) -> None:
@@ -71,8 +82,8 @@ def _attempt(lease: Lease, work: Work) -> None:
     except Lost:
         raise
     except Cancelled:
-        work.cancelled(lease)
-        _finish(lease, OperationState.CANCELLED)
+        unsure = work.cancelled(lease)
+        _finish(lease, OperationState.CANCELLED, unsure or "")
     except (ollama.Unreachable, ollama.Timeout) as error:
         if work.waits_for_node and lease.operation.attempt < PATIENCE:
             _wait(lease, str(error))
@@ -120,8 +131,11 @@ def forgotten() -> list[str]:
     """Operations that should run and do not: waiting too long, or their worker is gone."""
     now = timezone.now()
     late = now - timedelta(seconds=settings.OPERATION_LEASE_S / 4)
-    waiting = Q(state=OperationState.QUEUED, created_at__lt=late) & (
-        Q(retry_at=None) | Q(retry_at__lte=now)
+    here = Q(kind__in=LOCAL, created_at__gt=now - LOCAL_WAIT)
+    waiting = (
+        ~here
+        & Q(state=OperationState.QUEUED, created_at__lt=late)
+        & (Q(retry_at=None) | Q(retry_at__lte=now))
     )
     abandoned = Q(state=OperationState.RUNNING, lease_until__lt=now)
     rows = Operation.objects.filter(waiting | abandoned).order_by("created_at")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from deployments import fleet, runner, wake
+from audit.ledger.actor import Actor
+from deployments import actions, fleet, once, runner, wake
 from deployments.models import Node
 
 
@@ -32,3 +33,10 @@ def check_node(pk: str) -> None:
     node = Node.objects.filter(pk=pk).first()
     if node is not None:
         fleet.check(node)
+
+
+@shared_task(name="deployments.discard_stale_uploads", ignore_result=True, expires=600)
+def discard_stale_uploads() -> None:
+    """Make room: uploads that nobody goes on with, and answers that nobody asks for again."""
+    once.forget_old()
+    actions.discard_stale_uploads(actor=Actor.system("uploads"))

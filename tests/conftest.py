@@ -100,8 +100,11 @@ def node(actor_of: Callable[[str], Actor], model_node_url: str) -> Node:
 
 
 @pytest.fixture
-def model(node: Node) -> Model:
-    return Model.objects.get(stored__node=node, stored__tag=MODEL)
+def model(node: Node, actor_of: Callable[[str], Actor]) -> Model:
+    """SmolLM2, approved by the security administrator."""
+    found = Model.objects.get(stored__node=node, stored__tag=MODEL)
+    deploy.approve_model(actor=actor_of("security"), model=found, accept_licence=True)
+    return found
 
 
 @pytest.fixture

@@ -53,6 +53,12 @@ class Act(StrEnum):
     MODEL_IMPORT = "model.import"
     MODEL_PULL = "model.pull"
     MODEL_DELETE = "model.delete"
+    MODEL_UPLOAD = "model.upload"
+    MODEL_COPY = "model.copy"
+    MODEL_EXPORT = "model.export"
+    MODEL_UNPACK = "model.unpack"
+    MODEL_APPROVE = "model.approve"
+    MODEL_REVOKE_APPROVAL = "model.revoke_approval"
 
     DEPLOYMENT_VIEW = "deployment.view"
     DEPLOYMENT_CREATE = "deployment.create"
@@ -151,6 +157,12 @@ REGISTRY: dict[Act, Entry] = {
     Act.MODEL_IMPORT: Entry(_("Model import requested"), severity=2),
     Act.MODEL_PULL: Entry(_("Model pull requested"), severity=2),
     Act.MODEL_DELETE: Entry(_("Model deleted from node"), severity=2),
+    Act.MODEL_UPLOAD: Entry(_("Model upload begun"), severity=2),
+    Act.MODEL_COPY: Entry(_("Model copy to another node requested"), severity=2),
+    Act.MODEL_EXPORT: Entry(_("Model bundle written"), severity=3),
+    Act.MODEL_UNPACK: Entry(_("Model bundle read"), severity=2),
+    Act.MODEL_APPROVE: Entry(_("Model approved for deployments"), severity=3),
+    Act.MODEL_REVOKE_APPROVAL: Entry(_("Approval of model taken back"), severity=3),
     Act.DEPLOYMENT_VIEW: Entry(_("View deployments"), recorded=False),
     Act.DEPLOYMENT_CREATE: Entry(_("Deployment requested"), severity=2),
     Act.DEPLOYMENT_START: Entry(_("Deployment start requested"), severity=2),

@@ -95,13 +95,6 @@ class NewDeploymentSerializer(serializers.Serializer[Any]):
     parameters = serializers.DictField(required=False, default=dict)
 
 
-class PullSerializer(serializers.Serializer[Any]):
-    """What a pull takes."""
-
-    node = serializers.PrimaryKeyRelatedField(queryset=Node.objects.all())
-    name = serializers.CharField(max_length=200)
-
-
 class OperationSerializer(serializers.ModelSerializer[Operation]):
     class Meta:
         model = Operation
@@ -115,6 +108,9 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
             "step",
             "done",
             "total",
+            "rate",
+            "seconds_left",
+            "is_stopping",
             "log",
             "problem",
             "attempt",
@@ -151,7 +147,7 @@ class NodeViewSet(ActsViewSet):
     def create(self, request: Request) -> Response:
         """Add a node after it has answered as Ollama does."""
         policy.require(self.actor, Act.NODE_REGISTER)
-        data = _valid(NodeSerializer(data=request.data))
+        data = valid(NodeSerializer(data=request.data))
         node = actions.register_node(actor=self.actor, name=data["name"], url=data["url"])
         return Response(NodeSerializer(node).data, status=status.HTTP_201_CREATED)
 
@@ -160,22 +156,6 @@ class NodeViewSet(ActsViewSet):
         node = policy.get_for(self.actor, Act.NODE_REMOVE, Node.objects.all(), pk)
         actions.remove_node(actor=self.actor, node=node)
         return Response(status=status.HTTP_204_NO_CONTENT)
-
-
-class ModelViewSet(ActsViewSet):
-    """The catalogue, by digest."""
-
-    view_act = Act.MODEL_VIEW
-    queryset = Model.objects.all()
-    serializer_class = ModelSerializer
-
-    @extend_schema(request=PullSerializer, responses={202: OperationSerializer})
-    @action(detail=False, methods=["post"])
-    def pull(self, request: Request) -> Response:
-        """Have a node pull a model; answers with the operation to follow."""
-        policy.require(self.actor, Act.MODEL_PULL)
-        data = _valid(PullSerializer(data=request.data))
-        return _accepted(actions.pull_model(actor=self.actor, **data))
 
 
 class DeploymentViewSet(ActsViewSet):
@@ -189,27 +169,27 @@ class DeploymentViewSet(ActsViewSet):
     def create(self, request: Request) -> Response:
         """Create a deployment and begin to switch it on."""
         policy.require(self.actor, Act.DEPLOYMENT_CREATE)
-        data = _valid(NewDeploymentSerializer(data=request.data))
+        data = valid(NewDeploymentSerializer(data=request.data))
         deployment = actions.create_deployment(actor=self.actor, **data)
         return Response(DeploymentSerializer(deployment).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(request=None, responses={202: OperationSerializer})
     @action(detail=True, methods=["post"])
     def start(self, request: Request, pk: str) -> Response:
-        return _accepted(
+        return accepted(
             actions.start(actor=self.actor, deployment=self._get(Act.DEPLOYMENT_START, pk))
         )
 
     @extend_schema(request=None, responses={202: OperationSerializer})
     @action(detail=True, methods=["post"])
     def stop(self, request: Request, pk: str) -> Response:
-        return _accepted(
+        return accepted(
             actions.stop(actor=self.actor, deployment=self._get(Act.DEPLOYMENT_STOP, pk))
         )
 
     @extend_schema(responses={202: OperationSerializer})
     def destroy(self, request: Request, pk: str) -> Response:
-        return _accepted(
+        return accepted(
             actions.delete(actor=self.actor, deployment=self._get(Act.DEPLOYMENT_DELETE, pk))
         )
 
@@ -217,27 +197,7 @@ class DeploymentViewSet(ActsViewSet):
         return policy.get_for(self.actor, act, Deployment.objects.present(), pk)
 
 
-class OperationViewSet(ActsViewSet):
-    """Long work: progress, cancel, retry."""
-
-    view_act = Act.OPERATION_VIEW
-    queryset = Operation.objects.all()
-    serializer_class = OperationSerializer
-
-    @extend_schema(request=None, responses={202: OperationSerializer})
-    @action(detail=True, methods=["post"])
-    def cancel(self, request: Request, pk: str) -> Response:
-        operation = policy.get_for(self.actor, Act.OPERATION_CANCEL, Operation.objects.all(), pk)
-        return _accepted(actions.cancel_operation(actor=self.actor, operation=operation))
-
-    @extend_schema(request=None, responses={202: OperationSerializer})
-    @action(detail=True, methods=["post"])
-    def retry(self, request: Request, pk: str) -> Response:
-        operation = policy.get_for(self.actor, Act.OPERATION_RETRY, Operation.objects.all(), pk)
-        return _accepted(actions.retry_operation(actor=self.actor, operation=operation))
-
-
-def _valid(serializer: serializers.BaseSerializer[Any]) -> dict[str, Any]:
+def valid(serializer: serializers.BaseSerializer[Any]) -> dict[str, Any]:
     """The values, or Invalid that names the first field at fault."""
     if not serializer.is_valid():
         field, problems = next(iter(cast(dict[str, Any], serializer.errors).items()))
@@ -245,5 +205,5 @@ def _valid(serializer: serializers.BaseSerializer[Any]) -> dict[str, Any]:
     return cast(dict[str, Any], serializer.validated_data)
 
 
-def _accepted(operation: Operation) -> Response:
+def accepted(operation: Operation) -> Response:
     return Response(OperationSerializer(operation).data, status=status.HTTP_202_ACCEPTED)

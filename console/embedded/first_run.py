@@ -124,6 +124,7 @@ def _node() -> Node:
 
 def _deployment(node: Node) -> Deployment:
     stored = StoredModel.objects.filter(node=node, tag=MODEL).first() or _import(node)
+    deploy.approve_model(actor=ACTOR, model=stored.model, accept_licence=True)
     deployment = Deployment.objects.present().filter(name=DEPLOYMENT).first()
     if deployment is None:
         deployment = deploy.create_deployment(

@@ -113,6 +113,28 @@ def clock(value: datetime | str | None) -> SafeString | str:
     )
 
 
+@register.inclusion_tag("_check.html")
+def check(bound: forms.BoundField) -> dict[str, Any]:
+    """A checkbox: its label stands behind it."""
+    attrs: dict[str, str | bool] = {"class": "form-check-input"}
+    if bound.help_text:
+        attrs["aria-describedby"] = f"{bound.id_for_label}_help"
+    return {"bound": bound, "control": bound.as_widget(attrs=attrs)}
+
+
+@register.filter
+def duration(seconds: int | None) -> str:
+    """Seconds as people say them: 45 s, 12 min, 3 h 5 min."""
+    if seconds is None:
+        return "–"
+    if seconds < 100:
+        return _("%(seconds)d s") % {"seconds": seconds}
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return _("%(minutes)d min") % {"minutes": minutes}
+    return _("%(hours)d h %(minutes)d min") % {"hours": minutes // 60, "minutes": minutes % 60}
+
+
 @register.inclusion_tag("_field.html")
 def field(bound: forms.BoundField) -> dict[str, Any]:
     """A form's field with its label, help and errors tied together for screen readers."""

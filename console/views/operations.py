@@ -33,6 +33,9 @@ class Step:
 
 def progress(operation: Operation) -> list[Step]:
     names = STEPS[operation.kind]
+    if operation.step == "stopping":
+        last = "pull" if "pull" in names else "make"
+        names = (*names[: names.index(last) + 1], "stopping")
     at = names.index(operation.step) if operation.step in names else -1
     current = {
         OperationState.FAILED: "failed",
@@ -41,6 +44,9 @@ def progress(operation: Operation) -> list[Step]:
     }.get(OperationState(operation.state), "current")
 
     def state(index: int) -> str:
+        if operation.step == "stopping" and operation.is_final:
+            stopped = names[index] == "stopping" and not operation.problem
+            return "done" if stopped or index < len(names) - 2 else "failed"
         if operation.state == OperationState.SUCCEEDED or index < at:
             return "done"
         return current if index == at else "waiting"
@@ -73,7 +79,7 @@ def operation_cancel(request: PageRequest, pk: UUID) -> HttpResponse:
     return act(
         request,
         lambda: actions.cancel_operation(actor=request.actor, operation=operation),
-        done=_("Cancellation is asked for; it ends at its next step."),
+        done=_("Cancellation is asked for; it is stopping."),
         then=_page_of(operation),
     )
 
@@ -84,12 +90,12 @@ def operation_retry(request: PageRequest, pk: UUID) -> HttpResponse:
     return act(
         request,
         lambda: actions.retry_operation(actor=request.actor, operation=operation),
-        done=_("It is tried again."),
-        then=_page_of(operation),
+        done=_("It is tried again; what is there already is kept."),
+        then=reverse("operation-list") if not operation.deployment_id else _page_of(operation),
     )
 
 
 def _page_of(operation: Operation) -> str:
     if operation.deployment_id:
         return reverse("deployment-detail", args=[operation.deployment_id])
-    return reverse("operation-list")
+    return reverse("operation-detail", args=[operation.pk])

@@ -1,22 +1,41 @@
 """The verbs of the deployments room, one module a noun. Keyword-only, actor first."""
 
+from deployments.actions.approvals import approve_model, revoke_approval
+from deployments.actions.bundles import export_bundle, unpack_bundle
 from deployments.actions.deployments import create_deployment, delete, start, stop
-from deployments.actions.models import delete_model, import_model, pull_model
+from deployments.actions.models import copy_model, delete_model, import_model, pull_model
 from deployments.actions.nodes import refresh_node, register_node, remove_node, update_node
 from deployments.actions.operations import cancel_operation, retry_operation
+from deployments.actions.uploads import (
+    append,
+    begin_upload,
+    discard_stale_uploads,
+    discard_upload,
+    finish_upload,
+)
 
 __all__ = [
+    "append",
+    "approve_model",
+    "begin_upload",
     "cancel_operation",
+    "copy_model",
     "create_deployment",
     "delete",
     "delete_model",
+    "discard_stale_uploads",
+    "discard_upload",
+    "export_bundle",
+    "finish_upload",
     "import_model",
     "pull_model",
     "refresh_node",
     "register_node",
     "remove_node",
     "retry_operation",
+    "revoke_approval",
     "start",
     "stop",
+    "unpack_bundle",
     "update_node",
 ]

@@ -16,7 +16,7 @@ from audit.ledger import log
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from audit.ledger.log import Change
-from deployments import recipes
+from deployments import approvals, recipes
 from deployments.actions.operations import enqueue
 from deployments.models import (
     Deployment,
@@ -167,6 +167,7 @@ def _move(deployment: Deployment, state: DeploymentState) -> str:
 def _hand_off(
     actor: Actor, kind: OperationKind, deployment: Deployment, node: Node | None
 ) -> Operation:
+    approvals.require_approved(kind, deployment)
     return enqueue(
         actor, kind, deployment.name, deployment=deployment, revision=deployment.current, node=node
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from django.db import transaction
@@ -15,6 +14,7 @@ from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from deployments import ollama
 from deployments.actions.operations import enqueue
+from deployments.model_names import valid_model_name
 from deployments.models import (
     Deployment,
     Node,
@@ -22,11 +22,6 @@ from deployments.models import (
     OperationKind,
     OperationState,
     StoredModel,
-)
-
-# host[:port]/namespace/model:tag, as Ollama reads it.
-MODEL_NAME = re.compile(
-    r"^(?:[a-zA-Z0-9.-]+(?::\d{1,5})?/)?(?:[a-zA-Z0-9_.-]+/)?[a-zA-Z0-9_.-]+(?::[a-zA-Z0-9_.-]+)?$"
 )
 
 
@@ -48,21 +43,69 @@ def import_model(*, actor: Actor, node: Node, name: str, path: Path) -> Operatio
     return operation
 
 
-def pull_model(*, actor: Actor, node: Node, name: str) -> Operation:
+def pull_model(*, actor: Actor, node: Node, name: str, insecure: bool = False) -> Operation:
     """Have `node` pull a model. Asking twice for the same pull gives the one that is under way."""
     policy.require(actor, Act.MODEL_PULL, node.pk)
     name = valid_model_name(name)
     with transaction.atomic():
-        locked = Node.objects.select_for_update().get(pk=node.pk)
+        locked = Node.objects.select_for_update(no_key=True).get(pk=node.pk)
         running = locked.operations.filter(
             kind=OperationKind.PULL,
             subject=name,
             state__in=[OperationState.QUEUED, OperationState.RUNNING],
+            cancel_requested_at=None,
         ).first()
-        if running is not None:
-            return running
-        operation = enqueue(actor, OperationKind.PULL, name, node=locked, arguments={"name": name})
-        log.record(actor, Act.MODEL_PULL, operation.as_obj(), locked.as_obj())
+        operation = running or enqueue(
+            actor,
+            OperationKind.PULL,
+            name,
+            node=locked,
+            arguments={"name": name, "insecure": insecure},
+        )
+        log.record(
+            actor,
+            Act.MODEL_PULL,
+            operation.as_obj(),
+            locked.as_obj(),
+            details={"name": name, "insecure": insecure, "shared": running is not None},
+        )
+    return operation
+
+
+def copy_model(*, actor: Actor, stored: StoredModel, node: Node) -> Operation:
+    """Copy a stored model to another node under the same tag."""
+    policy.require(actor, Act.MODEL_COPY, stored.pk)
+    if stored.node_id == node.pk:
+        raise Invalid(_("It is on this node already. Choose another one."), field="node")
+    with transaction.atomic():
+        locked = Node.objects.select_for_update(no_key=True).get(pk=node.pk)
+        if locked.stored.filter(tag=stored.tag).exists():
+            raise Invalid(_("%(node)s has a model of this name.") % {"node": locked}, field="node")
+        running = locked.operations.filter(
+            kind=OperationKind.COPY,
+            subject=stored.tag,
+            state__in=[OperationState.QUEUED, OperationState.RUNNING],
+            cancel_requested_at=None,
+        ).first()
+        operation = running or enqueue(
+            actor,
+            OperationKind.COPY,
+            stored.tag,
+            node=locked,
+            arguments={
+                "tag": stored.tag,
+                "digest": stored.model.digest,
+                "source": str(stored.node_id),
+            },
+        )
+        log.record(
+            actor,
+            Act.MODEL_COPY,
+            operation.as_obj(),
+            stored.model.as_obj(),
+            locked.as_obj(),
+            details={"source": stored.node.name, "shared": running is not None},
+        )
     return operation
 
 
@@ -81,6 +124,12 @@ def delete_model(*, actor: Actor, stored: StoredModel) -> None:
                 _("Deployments on this node are made of it: %(names)s. Delete them first.")
                 % {"names": names}
             )
+        if Operation.objects.filter(
+            state__in=[OperationState.QUEUED, OperationState.RUNNING],
+            arguments__source=str(locked.node_id),
+            arguments__tag=locked.tag,
+        ).exists():
+            raise WrongState(_("It is being copied from this node; wait for that or cancel it."))
         node, model = locked.node, locked.model
         log.record(
             actor, Act.MODEL_DELETE, model.as_obj(), node.as_obj(), details={"tag": locked.tag}
@@ -94,15 +143,3 @@ def delete_model(*, actor: Actor, stored: StoredModel) -> None:
             raise WrongState(
                 _("The node did not delete it: %(reason)s") % {"reason": error}
             ) from error
-
-
-def valid_model_name(name: str) -> str:
-    name = name.strip()
-    if len(name) > 200 or not MODEL_NAME.match(name) or ".." in name:
-        raise Invalid(
-            _("Write a model name such as llama3.2:3b or registry.example/library/qwen3:4b."),
-            field="name",
-        )
-    if name.startswith("fusebox/"):
-        raise Invalid(_("Names that begin with fusebox/ are kept for deployments."), field="name")
-    return name

@@ -13,8 +13,9 @@ from access.errors import WrongState
 from audit.ledger import log
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
-from deployments import wake
+from deployments import approvals, wake
 from deployments.models import (
+    LOCAL,
     Deployment,
     DeploymentState,
     Operation,
@@ -32,7 +33,8 @@ def enqueue(actor: Actor, kind: OperationKind, subject: str, **fields: Any) -> O
         requester=actor.name,
         **fields,
     )
-    wake.after_commit(operation)
+    if kind not in LOCAL:
+        wake.after_commit(operation)
     return operation
 
 
@@ -96,6 +98,7 @@ def _prepare(deployment: Deployment, operation: Operation) -> None:
     ).exists()
     if busy or deployment.state not in sources:
         raise WrongState(_("The deployment has moved on since; look at its present state first."))
+    approvals.require_approved(OperationKind(operation.kind), deployment)
     deployment.state = wanted
     deployment.problem = ""
     deployment.save(update_fields=["state", "problem"])

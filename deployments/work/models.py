@@ -1,56 +1,79 @@
-"""Bringing a model to a node: from a file of ours, or pulled by the node itself."""
+"""Having a node pull a model, and what all transfers have in common."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import time
+
+from django.conf import settings
 
 from deployments import fleet, ollama
 from deployments.lease import Lease
 from deployments.models import Node
+from deployments.work import stopping
 
-
-def import_model(lease: Lease) -> None:
-    """Send a GGUF file as a blob and make a model of it. A blob the node has is not sent again."""
-    node, name = _node(lease), str(lease.operation.arguments["name"])
-    path = Path(lease.operation.arguments["path"])
-    api = ollama.Node(node.url)
-    lease.step("check", f"Ollama {api.version()} at {node.url}")
-    if not path.is_file():
-        raise ollama.OllamaError(f"The file {path.name} is no longer there.")
-    lease.step("upload", path.name)
-    digest = api.upload(path, lease.progress)
-    lease.step("create", digest)
-    for progress in api.create_from_file(name, path.name, digest):
-        lease.check()
-        lease.note(progress.status)
-    _record(lease, node)
+TRIES = 10
+PAUSE_S = 2.0
 
 
 def pull_model(lease: Lease) -> None:
     """Have the node pull; what it has already is kept, so that a second try resumes."""
-    node, name = _node(lease), str(lease.operation.arguments["name"])
+    node, arguments = node_of(lease), lease.operation.arguments
     api = ollama.Node(node.url)
     lease.step("check", f"Ollama {api.version()} at {node.url}")
-    lease.step("pull", name)
-    status = ""
-    for progress in api.pull(name):
-        lease.progress(progress.done, progress.total)
-        if progress.status != status:
-            status = progress.status
+    lease.step("pull", str(arguments["name"]))
+    for tries_left in reversed(range(TRIES)):
+        try:
+            transfer(lease, api.pull(arguments["name"], insecure=bool(arguments.get("insecure"))))
+            break
+        except ollama.Interrupted:
+            if not tries_left:
+                raise
+            lease.note("The node is still ending an earlier pull of this; it is asked again.")
+            time.sleep(PAUSE_S)
+    record(lease, node)
+
+
+def pull_cancelled(lease: Lease) -> str:
+    """Say "stopping" until the node has. What it pulled so far stays and is resumed later."""
+    arguments, node = lease.operation.arguments, lease.operation.node
+    if node is None or lease.operation.step not in ("pull", "stopping"):
+        return ""
+    return stopping.until_stopped(
+        lease,
+        ollama.Node(node.url),
+        str(arguments["name"]),
+        insecure=bool(arguments.get("insecure")),
+    )
+
+
+def transfer(lease: Lease, steps: ollama.Steps) -> None:
+    """Follow a pull or push to its end; a transfer that stands still is given up."""
+    meter, status = stopping.Meter(), ""
+    moved, seen = time.monotonic(), -1
+    for step in lease.follow(steps):
+        meter.add(step)
+        lease.progress(meter.done, meter.total)
+        if step.status != status:
+            status = step.status
             lease.note(status)
-    _record(lease, node)
+            moved = time.monotonic()
+        if meter.done != seen:
+            seen, moved = meter.done, time.monotonic()
+        elif time.monotonic() - moved > settings.TRANSFER_STALL_S:
+            raise ollama.Timeout(
+                f"No byte came for {settings.TRANSFER_STALL_S} seconds. Look whether the registry "
+                "can be reached from the node, then try again: what is there already is kept."
+            )
+    if status != "success":
+        raise ollama.BadReply("The node ended the transfer without saying that it succeeded.")
 
 
-def undo(lease: Lease) -> None:
-    """Nothing to undo: a part of a model in the node's store is no model and is resumed later."""
-
-
-def _record(lease: Lease, node: Node) -> None:
+def record(lease: Lease, node: Node) -> None:
     lease.step("record")
     fleet.check(node)
 
 
-def _node(lease: Lease) -> Node:
+def node_of(lease: Lease) -> Node:
     node = lease.operation.node
     if node is None:
         raise ollama.OllamaError("The node has been removed meanwhile.")

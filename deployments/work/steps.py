@@ -16,8 +16,14 @@ TITLES: dict[str, str | Promise] = {
     "drain": _("Answer what is under way"),
     "unload": _("Take the model out of memory"),
     "remove": _("Remove the revision from the node"),
+    "make": _("Make the model on the node"),
+    "fetch": _("Fetch the model from the node that has it"),
+    "give": _("Give the model to the node"),
+    "verify": _("Compute the checksums"),
     "upload": _("Send the file to the node"),
     "pull": _("Pull the model"),
+    "stopping": _("Make sure that the node has stopped"),
+    "sign": _("Write and sign the bundle"),
     "record": _("Write it into the catalogue"),
 }
 
@@ -25,6 +31,9 @@ STEPS: dict[str, tuple[str, ...]] = {
     OperationKind.DEPLOY: ("check", "create", "load", "probe", "publish"),
     OperationKind.STOP: ("drain", "unload"),
     OperationKind.DELETE: ("drain", "remove"),
-    OperationKind.IMPORT: ("check", "upload", "create", "record"),
+    OperationKind.IMPORT: ("check", "verify", "upload", "make", "record"),
+    OperationKind.COPY: ("check", "fetch", "give", "record"),
+    OperationKind.EXPORT: ("fetch", "sign"),
+    OperationKind.UNPACK: ("verify", "give", "record"),
     OperationKind.PULL: ("check", "pull", "record"),
 }

@@ -18,7 +18,16 @@ from access.models import Key, Team, User
 from audit.ledger.actor import Actor
 from audit.ledger.models import Event
 from audit.office.models import Verification
-from deployments.models import Deployment, Model, Node, Operation, Revision, StoredModel
+from deployments.models import (
+    Deployment,
+    Model,
+    Node,
+    Operation,
+    Revision,
+    StoredModel,
+    Upload,
+    UploadedFile,
+)
 
 WHO = ("anonymous", "system", "security", "audit", "member")
 ANSWERS = {
@@ -46,6 +55,12 @@ ROWS: dict[str, tuple[str, str]] = {
     "model-list": ("soonn", "soonn"),
     "model-pull": ("sonnn", "svnnn"),
     "model-detail": ("soonn", "soonn"),
+    "model-upload": ("sonnn", "svnnn"),
+    "upload-discard": ("smmmm", "svnnn"),
+    "model-copy": ("sonnn", "svnnn"),
+    "api-copy-copy": ("ummmm", "uvnnn"),
+    "model-approve": ("smmmm", "snvnn"),
+    "model-revoke-approval": ("snonn", "snvnn"),
     "model-delete": ("sonnn", "svnnn"),
     "deployment-list": ("soonn", "soonn"),
     "deployment-create": ("sonnn", "svnnn"),
@@ -95,6 +110,14 @@ ROWS: dict[str, tuple[str, str]] = {
     "api-node-detail": ("uoonn", "ummmm"),
     "api-model-list": ("uoonn", "ummmm"),
     "api-model-detail": ("uoonn", "ummmm"),
+    "api-model-approve": ("ummmm", "unvnn"),
+    "api-model-revoke-approval": ("ummmm", "unvnn"),
+    "api-copy-list": ("uoonn", "ummmm"),
+    "api-copy-detail": ("uoonn", "ummmm"),
+    "api-upload-list": ("uonnn", "uvnnn"),
+    "api-upload-detail": ("uonnn", "ummmm"),
+    "api-upload-chunk": ("ummmm", "ummmm"),
+    "api-upload-finish": ("ummmm", "uvnnn"),
     "api-model-pull": ("ummmm", "uvnnn"),
     "api-deployment-list": ("uoonn", "uvnnn"),
     "api-deployment-detail": ("uoonn", "ummmm"),
@@ -138,6 +161,8 @@ def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str
     revision = Revision.objects.create(deployment=deployment, number=1, model=model)
     Deployment.objects.update(current=revision)
     operation = Operation.objects.create(kind="pull", subject="m", node=node)
+    upload = Upload.objects.create(name="u", node=node)
+    UploadedFile.objects.create(upload=upload, name="u.gguf", size=1)
     team = Team.objects.create(name="t")
     grant = actions.grant(
         actor=security, deployment_id=deployment.pk, deployment_name="d", user=people["member"]
@@ -150,6 +175,7 @@ def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str
         "model": model.pk,
         "deployment": deployment.pk,
         "operation": operation.pk,
+        "upload": upload.pk,
         "user": people["mallory"].pk,
         "team": team.pk,
         "grant": grant.pk,
@@ -160,10 +186,13 @@ def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str
     found = {}
     for name, template in ROUTES.items():
         noun = name.removeprefix("api-").split("-")[0]
-        pk = stored.pk if name == "model-delete" else things.get(noun, uuid.uuid4())
+        pk = things.get(noun, uuid.uuid4())
+        if name in ("model-delete", "model-copy", "api-copy-detail", "api-copy-copy"):
+            pk = stored.pk
         if name == "grant-create":
             pk = deployment.pk
         path = template.replace("<uuid:user_pk>", str(people["mallory"].pk))
+        path = path.replace("<uuid:file_pk>", str(upload.files.get().pk))
         found[name] = path.replace("<uuid:pk>", str(pk)).replace("<int:pk>", str(pk))
     return found
 

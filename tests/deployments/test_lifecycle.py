@@ -164,7 +164,7 @@ def test_a_model_that_cannot_be_loaded_ends_as_failed_with_ollamas_own_reason(
 
 
 @pytest.fixture
-def gemma(node: Node, tmp_path: Path) -> StoredModel:
+def gemma(node: Node, actor_of: ActorOf, tmp_path: Path) -> StoredModel:
     """Gemma 3 270M: lists correctly, but this build of Ollama cannot load it without a GPU."""
     path = gemma_file(tmp_path)
     api = ollama.Node(node.url)
@@ -174,7 +174,9 @@ def gemma(node: Node, tmp_path: Path) -> StoredModel:
     from deployments import fleet
 
     fleet.check(node)
-    return StoredModel.objects.get(node=node, tag="gemma3:270m")
+    stored = StoredModel.objects.get(node=node, tag="gemma3:270m")
+    actions.approve_model(actor=actor_of("security"), model=stored.model, accept_licence=True)
+    return stored
 
 
 def gemma_file(folder: Path) -> Path:

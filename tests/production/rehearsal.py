@@ -33,6 +33,7 @@ from deployments.models import StoredModel
 actor = Actor.system("rehearsal")
 node = deploy.register_node(actor=actor, name="node-1", url=os.environ["REHEARSED_NODE"])
 model = StoredModel.objects.get(node=node, tag="smollm2:135m").model
+deploy.approve_model(actor=actor, model=model, accept_licence=True)
 made = deploy.create_deployment(actor=actor, name="helpdesk", model=model, node=node)
 account = access.create_service_account(actor=actor, username="crm", display_name="CRM")
 access.grant(actor=actor, deployment_id=made.pk, deployment_name=made.name, user=account)
