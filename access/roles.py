@@ -87,6 +87,8 @@ ROLE_ACTS: dict[Role, frozenset[Act]] = {
         Act.AUDIT_SEARCH,
         Act.AUDIT_VIEW,
         Act.AUDIT_EXPORT,
+        Act.AUDIT_SAVE_SEARCH,
+        Act.AUDIT_DELETE_SEARCH,
         Act.AUDIT_VERIFY,
         Act.AUDIT_REQUEST_VERIFICATION,
         Act.AUDIT_CANCEL_VERIFICATION,

@@ -85,6 +85,8 @@ class Act(StrEnum):
     AUDIT_SEARCH = "audit.search"
     AUDIT_VIEW = "audit.view"
     AUDIT_EXPORT = "audit.export"
+    AUDIT_SAVE_SEARCH = "audit.save_search"
+    AUDIT_DELETE_SEARCH = "audit.delete_search"
     AUDIT_VERIFY = "audit.verify"
     AUDIT_REQUEST_VERIFICATION = "audit.request_verification"
     AUDIT_CANCEL_VERIFICATION = "audit.cancel_verification"
@@ -185,6 +187,8 @@ REGISTRY: dict[Act, Entry] = {
     Act.AUDIT_SEARCH: Entry(_("Audit log searched")),
     Act.AUDIT_VIEW: Entry(_("Event opened")),
     Act.AUDIT_EXPORT: Entry(_("Audit log exported"), severity=2),
+    Act.AUDIT_SAVE_SEARCH: Entry(_("Search saved")),
+    Act.AUDIT_DELETE_SEARCH: Entry(_("Saved search deleted")),
     Act.AUDIT_VERIFY: Entry(_("Audit log verified"), severity=2),
     Act.AUDIT_REQUEST_VERIFICATION: Entry(_("Verification of the log requested")),
     Act.AUDIT_CANCEL_VERIFICATION: Entry(_("Verification of the log cancelled")),

@@ -1,4 +1,4 @@
-"""What the auditor's office keeps of its own: verifications under way and done."""
+"""What the auditor's office keeps of its own: verifications and saved searches."""
 
 from __future__ import annotations
 
@@ -66,3 +66,22 @@ class Verification(models.Model):
     @property
     def percent(self) -> int | None:
         return min(100, self.done * 100 // self.total) if self.total else None
+
+
+class SavedSearch(models.Model):
+    """A filter under a name, for the one who saved it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner_id = models.UUIDField()
+    name = models.CharField(max_length=80)
+    query = models.JSONField(default=dict)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ("name",)
+        constraints = [
+            models.UniqueConstraint(fields=["owner_id", "name"], name="search_name_once_a_person")
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -7,10 +7,11 @@ a time and merged: every part then reads its index in order and stops after a pa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import reduce
+from itertools import pairwise
 from operator import or_
 from typing import Any
 from uuid import UUID
@@ -180,6 +181,17 @@ def _count(ways: list[_Way]) -> int:
     """How many match, or a little more than COUNT_LIMIT."""
     first, *others = [way.ids({}, "").order_by()[: COUNT_LIMIT + 1] for way in ways]
     return first.union(*others).count() if others else first.count()
+
+
+def counts_between(wanted: Filter, moments: Sequence[datetime]) -> list[int]:
+    """How many match between each moment and the next, or a little more than COUNT_LIMIT."""
+    ways = _ways(wanted)
+    found = []
+    for begin, end in pairwise(moments):
+        bound = {"id__gte": first_id(begin), "id__lt": first_id(end)}
+        first, *others = [way.ids(bound, "").order_by()[: COUNT_LIMIT + 1] for way in ways]
+        found.append(first.union(*others).count() if others else first.count())
+    return found
 
 
 def _any(ways: Iterable[Q]) -> Q:

@@ -20,6 +20,7 @@ from audit.ledger.acts import Act
 from audit.office import actions, proof, search
 from audit.office.export import Drawn, Pieces
 from audit.office.filters import Filter
+from audit.office.models import SavedSearch
 from audit.office.reading import CATEGORY_NAMES, OUTCOME_NAMES, Reading, sentence
 from console.htmx import render_page
 from console.requests import PageRequest
@@ -41,7 +42,9 @@ def event_list(request: PageRequest) -> HttpResponse:
     """A filter that cannot be understood finds nothing: it must not look as if it had worked."""
     policy.require(request.actor, Act.AUDIT_SEARCH)
     values = {name: request.GET.get(name, "") for name in LABELS}
-    context: dict[str, Any] = {"categories": _categories(), "outcomes": OUTCOME_NAMES.items()}
+    saved = SavedSearch.objects.filter(owner_id=request.user.pk)
+    context: dict[str, Any] = {"saved": [(s, urlencode(s.query)) for s in saved]}
+    context |= {"categories": _categories(), "outcomes": OUTCOME_NAMES.items()}
     try:
         wanted = Filter.parse(values)
         page = actions.search(

@@ -17,13 +17,14 @@ from access.errors import Invalid
 from audit.ledger import log
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
-from audit.ledger.log import Change, Obj
+from audit.ledger.log import Obj
 from audit.ledger.models import Event
 from audit.office import bundle as bundling
 from audit.office import export as exporting
 from audit.office import search as searching
 from audit.office.bundle import Bundle
-from audit.office.filters import PERSONAL, Filter
+from audit.office.filters import Filter
+from audit.office.recording import as_changes
 from audit.office.search import Page
 
 MERGE_S = 60
@@ -44,7 +45,7 @@ def search(*, actor: Actor, wanted: Filter, before: str = "", after: str = "") -
                 actor,
                 Act.AUDIT_SEARCH,
                 Obj("search", mark),
-                changes=_as_changes(wanted),
+                changes=as_changes(wanted),
                 details={"count": page.count, "capped": page.capped},
             )
     return page
@@ -75,7 +76,7 @@ def export(
                 actor,
                 Act.AUDIT_EXPORT,
                 Obj("export", stream.newest, format),
-                changes=_as_changes(wanted),
+                changes=as_changes(wanted),
                 details={
                     "format": format,
                     "count": stream.count,
@@ -103,18 +104,10 @@ def export_bundle(
             actor,
             Act.AUDIT_EXPORT,
             Obj("export", made.manifest_hash, "bundle"),
-            changes=_as_changes(wanted),
+            changes=as_changes(wanted),
             details={"format": "bundle", **made.details, **(details or {})},
         )
     return made
-
-
-def _as_changes(wanted: Filter) -> list[Change]:
-    """The filter as it is recorded: whom it looked for is a personal value."""
-    return [
-        Change(name, None, value, private=name in PERSONAL)
-        for name, value in wanted.active().items()
-    ]
 
 
 def _mark(actor: Actor, wanted: Filter) -> str:
