@@ -24,6 +24,7 @@ from audit.ledger.models import Checkpoint, Event
 from audit.ledger.proofs import Proofs, Signed
 from audit.office import export, search
 from audit.office.filters import Filter
+from audit.office.formats.base import PIECE_BYTES
 from audit.office.reading import read_leaf
 
 HERE = Path(__file__).parent / "verifier"
@@ -157,7 +158,7 @@ def _events(rows: Rows, spool: IO[bytes]) -> Iterator[bytes]:
         lines.append(leaf)
         beside.append(proof)
         size += len(leaf)
-        if size >= export.PIECE_BYTES:
+        if size >= PIECE_BYTES:
             spool.write(b"".join(beside))
             yield b"\n".join([*lines, b""])
             lines, beside, size = [], [], 0
@@ -174,7 +175,7 @@ def _counted(pieces: Iterator[bytes], made: Bundle) -> Iterator[bytes]:
 
 def _spooled(spool: IO[bytes]) -> Iterator[bytes]:
     spool.seek(0)
-    while piece := spool.read(export.PIECE_BYTES):
+    while piece := spool.read(PIECE_BYTES):
         yield piece
 
 

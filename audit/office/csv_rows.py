@@ -64,12 +64,12 @@ class Rows:
     """Makes cells of events in the language that was active when it was made."""
 
     def __init__(self) -> None:
-        self._header = _header()
+        self.header = _header()
         self._sentences = {act.value: sentence(act) for act in Act}
         self._unreadable = _("The stored bytes cannot be read.")
 
     def pieces(self, records: Iterator[tuple[Any, ...]]) -> Iterator[bytes]:
-        yield BOM + write([self._header])
+        yield BOM + write([self.header])
         while part := list(islice(records, ROWS)):
             yield write([self.cells(record) for record in part])
 

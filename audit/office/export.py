@@ -1,14 +1,13 @@
 """Events as files, streamed in constant memory from one snapshot over a connection of its own.
 
-JSON Lines are the canonical leaf bytes, one a line: the only evidential form. CSV is a view for
-people: opened personal values, the reader's language, safe to open in a spreadsheet.
+What a file looks like is a matter of its format (audit/office/formats).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import IO, Any
 
 import psycopg
@@ -18,12 +17,11 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from audit.ledger.models import Event
-from audit.office import csv_rows, search
+from audit.office import formats, search
 from audit.office.filters import Filter
+from audit.office.formats.base import PIECE_BYTES
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-FORMATS = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
-PIECE_BYTES = 256 * 1024
 # A reader who stops reading must not hold a snapshot for ever.
 LIMIT_S = 2 * 3600
 
@@ -32,12 +30,16 @@ class Stream:
     """One export: what it holds is settled before its first byte. Iterate it once; close it.
 
     newest: the id of its newest event, empty when it holds none. A failure while reading raises:
-    who sends the pieces on must break off then, not end as if all had been sent.
+    who sends the pieces on must break off then, not end as if all had been sent. `extra` are lines
+    that a file may show of itself.
     """
 
-    def __init__(self, wanted: Filter, format: str) -> None:
+    def __init__(
+        self, wanted: Filter, format: str, *, extra: Mapping[str, str] | None = None
+    ) -> None:
+        chosen = formats.ALL[format]
         self.format = format
-        self.content_type = FORMATS[format]
+        self.content_type = chosen.content_type
         rows = search.events(wanted).select_related(None)
         self._connection = snapshot()
         self._pieces: Iterator[bytes] | None = None
@@ -46,14 +48,13 @@ class Stream:
         except BaseException:
             self.close()
             raise
-        ordered = rows.order_by("id")
-        self._draw: Callable[[], Iterator[bytes]]
-        if format == "csv":
-            made = csv_rows.Rows()  # now, while the reader's language is the active one
-            texts = len(csv_rows.TEXTS)
-            self._draw = lambda: made.pieces(self._copy(csv_rows.select(ordered), texts))
-        else:
-            self._draw = lambda: _lines(self._copy(ordered.values_list("leaf"), 0))
+        # Now, while the reader's language is the active one.
+        draw = chosen.begin(formats.About(wanted, self.count, extra or {}))
+        query, params = sql(chosen.columns(rows.order_by("id")))
+        types = list(chosen.types)
+        self._draw: Callable[[], Iterator[bytes]] = lambda: draw(
+            copy(self._connection, query, params, types)
+        )
 
     def _begin(self, rows: QuerySet[Event]) -> None:
         settings = {
@@ -70,11 +71,6 @@ class Stream:
             query = f"SELECT count(*) FROM ({query}) AS wanted"  # noqa: S608  the ORM wrote it
             counted = cursor.execute(query, params).fetchone()
             self.count: int = counted[0] if counted else 0
-
-    def _copy(self, rows: QuerySet[Event, Any], texts: int) -> Iterator[tuple[Any, ...]]:
-        """The rows as COPY sends them: a leaf, and so many texts."""
-        query, params = sql(rows)
-        return copy(self._connection, query, params, ["bytea", *["text"] * texts])
 
     def read(self) -> bytes:
         """The next piece; empty at the end."""
@@ -151,18 +147,6 @@ class Pieces:
 
     def close(self) -> None:
         self._file.close()
-
-
-def _lines(records: Iterator[tuple[Any, ...]]) -> Iterator[bytes]:
-    size, lines = 0, []
-    for (leaf,) in records:
-        lines.append(leaf)
-        size += len(leaf)
-        if size >= PIECE_BYTES:
-            yield b"\n".join([*lines, b""])
-            size, lines = 0, []
-    if lines:
-        yield b"\n".join([*lines, b""])
 
 
 def copy(

@@ -96,3 +96,20 @@ def _certificate() -> Certificate | None:
 def _last_bundle() -> datetime | None:
     found = Event.objects.filter(act="audit.export", object_label="bundle").order_by("-id").first()
     return found.at if found else None
+
+
+def lines() -> dict[str, str]:
+    """How the log stands, for the foot of a summary: in Chinese and English, name and value."""
+    found = now()
+    verdict = "–"
+    if found.last is not None and found.last.finished_at is not None:
+        words = {0: "通过 / ok", 1: "被篡改 / tampered", 2: "不齐全 / incomplete"}
+        word = words.get(found.last.exit_code or 0, "未确认 / not confirmed")
+        verdict = f"{word} ({found.last.finished_at:%Y-%m-%d %H:%M} UTC)"
+    shown = {"最近一次验证 / Last verification": verdict}
+    if found.signed is not None:
+        head = f"{found.signed.origin}, {found.signed.size}, {found.signed.root.hex()}"
+        shown["签名日志头 / Signed head"] = head
+    if found.certificate is not None:
+        shown["密钥指纹 / Fingerprint of the key"] = found.certificate.key.fingerprint
+    return shown

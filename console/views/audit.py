@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 from access import policy
 from access.errors import Invalid
 from audit.ledger.acts import Act
-from audit.office import actions, proof, search
+from audit.office import actions, formats, proof, search
 from audit.office.export import Drawn, Pieces
 from audit.office.filters import Filter
 from audit.office.models import SavedSearch
@@ -25,6 +25,9 @@ from audit.office.reading import CATEGORY_NAMES, OUTCOME_NAMES, Reading, sentenc
 from console.htmx import render_page
 from console.requests import PageRequest
 
+# Where the name of a format is not how its files are called.
+FIRST = ("csv", "jsonl")
+SUFFIXES = {"ocsf": "ocsf.jsonl", "syslog": "syslog.txt", "cef": "cef.txt"}
 LABELS = {
     "person": _("Person"),
     "act": _("Action"),
@@ -43,7 +46,8 @@ def event_list(request: PageRequest) -> HttpResponse:
     policy.require(request.actor, Act.AUDIT_SEARCH)
     values = {name: request.GET.get(name, "") for name in LABELS}
     saved = SavedSearch.objects.filter(owner_id=request.user.pk)
-    context: dict[str, Any] = {"saved": [(s, urlencode(s.query)) for s in saved]}
+    context: dict[str, Any] = {"formats": [f for f in formats.ALL.values() if f.name not in FIRST]}
+    context |= {"saved": [(s, urlencode(s.query)) for s in saved]}
     context |= {"categories": _categories(), "outcomes": OUTCOME_NAMES.items()}
     try:
         wanted = Filter.parse(values)
@@ -90,7 +94,16 @@ def event_export(request: PageRequest) -> StreamingHttpResponse:
     stream = actions.export(
         actor=request.actor, wanted=wanted, format=request.POST.get("format", "")
     )
-    name = f"fusebox-events-{timezone.localtime():%Y%m%d-%H%M%S}.{stream.format}"
+    most = formats.ALL[stream.format].in_request
+    if most and stream.count > most:
+        stream.close()
+        raise Invalid(
+            _("More than %(most)d events: narrow the filter, or use manage.py audit_export.")
+            % {"most": most},
+            field="format",
+        )
+    suffix = SUFFIXES.get(stream.format, stream.format)
+    name = f"fusebox-events-{timezone.localtime():%Y%m%d-%H%M%S}.{suffix}"
     return StreamingHttpResponse(
         Drawn(stream) if isinstance(request, ASGIRequest) else stream,
         content_type=stream.content_type,

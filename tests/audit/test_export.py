@@ -17,9 +17,9 @@ from django.utils import timezone, translation
 from audit.ledger.acts import Act
 from audit.ledger.log import Obj
 from audit.ledger.models import Event
-from audit.office import export
 from audit.office.export import Drawn, Stream
 from audit.office.filters import Filter
+from audit.office.formats import base
 from tests.audit.conftest import Happen
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -209,7 +209,7 @@ def test_a_failure_in_the_middle_reaches_the_event_loop(plenty: int) -> None:
 def test_a_reader_who_goes_away_leaves_nothing_behind(
     plenty: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "PIECE_BYTES", 1)
+    monkeypatch.setattr(base, "PIECE_BYTES", 1)
     stream = Stream(Filter(), "jsonl")
     pid = pid_of(stream)
 

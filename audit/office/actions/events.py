@@ -21,6 +21,7 @@ from audit.ledger.log import Obj
 from audit.ledger.models import Event
 from audit.office import bundle as bundling
 from audit.office import export as exporting
+from audit.office import formats, standing
 from audit.office import search as searching
 from audit.office.bundle import Bundle
 from audit.office.filters import Filter
@@ -67,9 +68,10 @@ def export(
     Its own event is durable before the first byte, and no part of what it holds.
     """
     policy.require(actor, Act.AUDIT_EXPORT)
-    if format not in exporting.FORMATS:
-        raise Invalid(_("Choose CSV or JSON Lines."), field="format")
-    stream = exporting.Stream(wanted, format)
+    chosen = formats.ALL.get(format)
+    if chosen is None:
+        raise Invalid(_("There is no such format."), field="format")
+    stream = exporting.Stream(wanted, format, extra=standing.lines() if format == "pdf" else None)
     try:
         with transaction.atomic():
             log.record(

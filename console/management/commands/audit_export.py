@@ -22,29 +22,23 @@ from audit.ledger.actor import Actor
 from audit.ledger.custody import Custody, CustodyBroken
 from audit.ledger.proofs import NotSealed
 from audit.ledger.sealing import NotLeader
-from audit.office import actions
+from audit.office import actions, formats
 from audit.office.filters import Filter
 from console.management.os_user import os_user
 
-LATER = ("xlsx", "ocsf", "cef")
 OPTIONS = {"start": "--from", "end": "--to", "format": "--format"}
 
 
 class Command(BaseCommand):
-    help = "Export events, oldest first. JSON Lines are the canonical bytes; CSV is for people."
+    help = "Export events, oldest first. The evidence is jsonl and bundle; the others are views."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--from", dest="start", default="", help="first day or moment")
         parser.add_argument("--to", dest="end", default="", help="last day or moment, included")
-        parser.add_argument("--format", required=True, choices=["jsonl", "csv", "bundle", *LATER])
+        parser.add_argument("--format", required=True, choices=[*formats.ALL, "bundle"])
         parser.add_argument("--output", required=True, help="a file, or - for standard output")
 
     def handle(self, **options: Any) -> None:
-        if options["format"] in LATER:
-            raise CommandError(
-                f"The format {options['format']} is not available yet; use jsonl or csv.",
-                returncode=2,
-            )
         try:
             with _whole(options["output"]) as file:
                 count = self._write(file, options)
