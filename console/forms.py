@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.db.models import QuerySet
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from access.models import Team, User
 from access.roles import Role
+from deployments import approvals
 from deployments.actions.uploads import QUANTIZATIONS
 from deployments.models import Model, Node
 from deployments.recipes import DEFAULT_NUM_CTX, PARAMETERS
@@ -99,6 +102,22 @@ class UploadForm(forms.Form):
     )
 
 
+class DeployableField(forms.ModelChoiceField):  # type: ignore[type-arg]
+    """Models that a node stores: those approved first, the others marked as not approved.
+
+    The verb refuses those and says who can help; hiding them would only make people wonder."""
+
+    def __init__(self, **options: Any) -> None:
+        stored = Model.objects.filter(stored__isnull=False).distinct()
+        ranked = stored.annotate(approved=approvals.APPROVED).order_by("-approved", "name")
+        super().__init__(queryset=ranked, **options)
+
+    def label_from_instance(self, obj: Any) -> str:
+        if obj.approved or not settings.REQUIRE_MODEL_APPROVAL:
+            return str(obj)
+        return gettext("%(model)s – not approved") % {"model": obj}
+
+
 class DeploymentForm(forms.Form):
     """Model and node, name, system prompt and the parameters of deployments.recipes."""
 
@@ -113,11 +132,7 @@ class DeploymentForm(forms.Form):
         required=False,
         help_text=_("Shown to those who may use it."),
     )
-    model = forms.ModelChoiceField(
-        label=_("Model"),
-        queryset=Model.objects.filter(stored__isnull=False).distinct(),
-        widget=forms.Select(attrs={"data-stored-on": ""}),
-    )
+    model = DeployableField(label=_("Model"), widget=forms.Select(attrs={"data-stored-on": ""}))
     node = forms.ModelChoiceField(label=_("Node"), queryset=Node.objects.all())
     system_prompt = forms.CharField(
         label=_("System prompt"),
