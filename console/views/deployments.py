@@ -71,8 +71,8 @@ def deployment_create(request: PageRequest) -> HttpResponse:
             return redirect(request, reverse("deployment-detail", args=[deployment.pk]))
     stored = StoredModel.objects.select_related("node", "model")
     places: dict[str, list[str]] = {}
-    for copy in stored:
-        places.setdefault(str(copy.model_id), []).append(str(copy.node_id))
+    for copy in stored.order_by().values("model_id", "node_id").distinct():  # not tag by tag
+        places.setdefault(str(copy["model_id"]), []).append(str(copy["node_id"]))
     context = {
         "form": form,
         "stored": stored,
