@@ -20,4 +20,5 @@ timezone = "UTC"
 beat_schedule = {
     "dispatch-forgotten": {"task": "deployments.dispatch_forgotten", "schedule": 5.0},
     "check-nodes": {"task": "deployments.check_nodes", "schedule": 10.0},
+    "reconcile": {"task": "deployments.reconcile", "schedule": 15.0},
 }

@@ -12,11 +12,16 @@ from django.utils.translation import gettext_lazy as _
 
 from access.models import User
 from audit.ledger.event import Obj
+from deployments.observed import GatewayReport, NodeCheck
+from deployments.wishes import Duty, Keep, Strategy, Wanted
+
+__all__ = ["GatewayReport", "NodeCheck"]
 
 
 class NodeStatus(models.TextChoices):
     UNKNOWN = "unknown", _("Not yet asked")
     ONLINE = "online", _("Online")
+    DEGRADED = "degraded", _("Degraded")
     UNREACHABLE = "unreachable", _("Unreachable")
 
 
@@ -24,6 +29,8 @@ class Node(models.Model):
     """A machine that runs Ollama. What it said last is kept here: no page ever waits for a node.
 
     `loaded` is the node's own list of models in memory: name, size (bytes), size_vram, expires_at.
+    `tags` are those it holds in our namespace, with their digests; `house` what it says of clouds;
+    `alarms` what a person must look at; `machine` what its exporter said last.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -33,6 +40,19 @@ class Node(models.Model):
     problem = models.TextField(blank=True)
     version = models.CharField(max_length=64, blank=True)
     loaded = models.JSONField(default=list)
+    tags = models.JSONField(default=dict)
+    labels = models.JSONField(_("labels"), default=list)
+    duty = models.CharField(max_length=16, choices=Duty, default=Duty.OPEN)
+    house = models.JSONField(default=dict)
+    alarms = models.JSONField(default=list)
+    memory_declared = models.BigIntegerField(_("memory for models"), null=True)
+    exporter_url = models.CharField(_("metrics"), max_length=300, blank=True)
+    machine = models.JSONField(default=dict)
+    ca = models.TextField(blank=True)
+    client_certificate = models.TextField(blank=True)
+    sealed = models.TextField(blank=True)
+    proof_ms = models.PositiveIntegerField(null=True)
+    proved_at = models.DateTimeField(null=True)
     checked_at = models.DateTimeField(null=True)
     seen_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -47,6 +67,16 @@ class Node(models.Model):
     @property
     def memory_bytes(self) -> int:
         return sum(int(m.get("size", 0)) for m in self.loaded)
+
+    @property
+    def capacity_bytes(self) -> int | None:
+        """What it can hold: as its exporter says, else as somebody declared."""
+        return self.machine.get("memory_total") or self.memory_declared
+
+    @property
+    def memory_percent(self) -> int | None:
+        total = self.capacity_bytes
+        return min(100, self.memory_bytes * 100 // total) if total else None
 
     def as_obj(self) -> Obj:
         return Obj("node", str(self.pk), self.name)
@@ -94,7 +124,7 @@ class StoredModel(models.Model):
         constraints = [models.UniqueConstraint(fields=["node", "tag"], name="stored_tag_once")]
 
     def __str__(self) -> str:
-        return f"{self.tag} on {self.node_id}"
+        return self.tag
 
 
 class DeploymentState(models.TextChoices):
@@ -117,7 +147,12 @@ class DeploymentQuerySet(models.QuerySet["Deployment"]):
 
 class Deployment(models.Model):
     """A named, governed endpoint. Its name is the `model` that clients ask for and never changes;
-    a deleted one keeps its row, so that its history can be read."""
+    a deleted one keeps its row, so that its history can be read.
+
+    `current` serves; `target` is wished for (the same once a rollout has ended); `previous` is the
+    way back; `setback` says why the last rollout was taken back. `version` counts the wishes:
+    whoever changes one says which they saw.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(_("name"), max_length=63)
@@ -126,7 +161,19 @@ class Deployment(models.Model):
         max_length=16, choices=DeploymentState, default=DeploymentState.STARTING
     )
     problem = models.TextField(blank=True)
+    setback = models.TextField(blank=True)
     current = models.ForeignKey("Revision", null=True, on_delete=models.PROTECT, related_name="+")
+    target = models.ForeignKey("Revision", null=True, on_delete=models.PROTECT, related_name="+")
+    previous = models.ForeignKey("Revision", null=True, on_delete=models.PROTECT, related_name="+")
+    wanted = models.CharField(max_length=8, choices=Wanted, default=Wanted.ON)
+    version = models.PositiveIntegerField(default=1)
+    replicas_wanted = models.PositiveSmallIntegerField(_("replicas"), null=True, default=1)
+    labels = models.JSONField(_("labels"), default=list)
+    nodes = models.ManyToManyField(Node, related_name="placed")
+    strategy = models.CharField(max_length=16, choices=Strategy, default=Strategy.TOGETHER)
+    keep = models.CharField(max_length=16, choices=Keep, default=Keep.ALWAYS)
+    timetable = models.JSONField(default=list)
+    settled_at = models.DateTimeField(null=True)
     created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
     live_at = models.DateTimeField(null=True)
@@ -141,6 +188,9 @@ class Deployment(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(state__in=DeploymentState.values), name="deployment_state_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(wanted__in=Wanted.values), name="deployment_wanted_known"
             ),
         ]
 
@@ -164,8 +214,20 @@ class Deployment(models.Model):
         )
 
     @property
+    def is_rolling_out(self) -> bool:
+        return self.wanted == Wanted.ON and self.target_id != self.current_id
+
+    @property
+    def can_change(self) -> bool:
+        return self.wanted != Wanted.GONE and self.state != DeploymentState.STOPPING
+
+    @property
+    def can_roll_back(self) -> bool:
+        return self.can_change and (self.is_rolling_out or self.previous_id is not None)
+
+    @property
     def is_moving(self) -> bool:
-        return self.state in (
+        return self.is_rolling_out or self.state in (
             DeploymentState.STARTING,
             DeploymentState.STOPPING,
             DeploymentState.DELETING,
@@ -176,7 +238,10 @@ class Deployment(models.Model):
 
 
 class Revision(models.Model):
-    """An immutable recipe of a deployment: model, system prompt, parameters."""
+    """An immutable recipe of a deployment: model, system prompt, parameters, template, schema.
+
+    A trigger holds that no row of it is ever changed.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="revisions")
@@ -184,6 +249,9 @@ class Revision(models.Model):
     model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="revisions")
     system_prompt = models.TextField(_("system prompt"), blank=True)
     parameters = models.JSONField(_("parameters"), default=dict)
+    template = models.TextField(_("template"), blank=True)
+    schema = models.JSONField(_("JSON schema"), null=True)
+    note = models.CharField(_("note"), max_length=300, blank=True)
     created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
 
@@ -204,13 +272,19 @@ class Revision(models.Model):
 
 class ReplicaState(models.TextChoices):
     PENDING = "pending", _("Pending")
+    STANDBY = "standby", _("Made, not yet open")
     READY = "ready", _("Ready")
+    DRAINING = "draining", _("Draining")
     STOPPED = "stopped", _("Stopped")
     FAILED = "failed", _("Failed")
+    FOREIGN = "foreign", _("Changed on the node")
 
 
 class Replica(models.Model):
-    """One revision on one node. `digest` attests what the node holds under the revision's tag."""
+    """One revision on one node. `digest` attests what the node holds under the revision's tag.
+
+    The row is there before the tag is made and until it is removed: no tag of ours without a row.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="replicas")
@@ -219,6 +293,10 @@ class Replica(models.Model):
     digest = models.CharField(max_length=64, blank=True)
     problem = models.TextField(blank=True)
     probe = models.JSONField(default=dict)
+    tries = models.PositiveIntegerField(default=0)
+    retry_at = models.DateTimeField(null=True)
+    attested_at = models.DateTimeField(null=True)
+    closed_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
@@ -231,6 +309,8 @@ class Replica(models.Model):
 
 class OperationKind(models.TextChoices):
     DEPLOY = "deploy", _("Switch on")
+    ROLL_OUT = "rollout", _("Roll out")
+    REPAIR = "repair", _("Bring to the wanted state")
     STOP = "stop", _("Stop")
     DELETE = "delete", _("Delete")
     IMPORT = "import", _("Import model")
@@ -245,6 +325,12 @@ class OperationState(models.TextChoices):
     CANCELLED = "cancelled", _("Cancelled")
 
 
+CAN_CANCEL = (
+    OperationKind.DEPLOY,
+    OperationKind.ROLL_OUT,
+    OperationKind.IMPORT,
+    OperationKind.PULL,
+)
 FINAL = (OperationState.SUCCEEDED, OperationState.FAILED, OperationState.CANCELLED)
 
 
@@ -298,12 +384,8 @@ class Operation(models.Model):
 
     @property
     def can_cancel(self) -> bool:
-        """Stopping and deleting are short and end in a clean state; they are not cancelled."""
-        return (
-            not self.is_final
-            and self.cancel_requested_at is None
-            and self.kind not in (OperationKind.STOP, OperationKind.DELETE)
-        )
+        """What is short or ends in a clean state anyhow is not cancelled."""
+        return not self.is_final and self.cancel_requested_at is None and self.kind in CAN_CANCEL
 
     @property
     def can_retry(self) -> bool:

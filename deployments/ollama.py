@@ -18,6 +18,8 @@ import httpx
 import ollama
 from django.utils.translation import gettext as _
 
+from deployments.connection import PLAIN, Access
+
 CONNECT_S = 3.0
 READ_S = 10.0
 LOAD_S = 300.0
@@ -97,11 +99,31 @@ class Loaded:
     expires_at: str = field(default="")
 
 
+@dataclass(frozen=True, slots=True)
+class House:
+    """Whether the node can pass requests on to a vendor. `cloud_off` None: it does not say."""
+
+    cloud_off: bool | None
+    remote: list[str]
+
+
 class Node:
     """One node, by URL. Every call has its own timeouts; redirects and proxies are not followed."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, access: Access = PLAIN) -> None:
+        self.url, self.access = url, access
+
+    def house(self) -> House:
+        """Whether clouds are switched off, and which of its models are somebody else's."""
+        with self._client() as client:
+            status = client._client.get("/api/status")
+            listed = client._client.get("/api/tags")
+            _raise_for_status(listed)
+            models = _mapping(listed.json()).get("models")
+            cloud = _mapping(_mapping(status.json()).get("cloud")) if status.is_success else {}
+        found = [_mapping(m) for m in models] if isinstance(models, list) else []
+        names = [str(m.get("name", ""))[:255] for m in found if _is_remote(m)]
+        return House(bool(cloud["disabled"]) if "disabled" in cloud else None, names[:100])
 
     def version(self) -> str:
         with self._client() as client:
@@ -146,14 +168,17 @@ class Node:
         """The digest under which the node holds `tag`, or None."""
         return next((t.digest for t in self.tags() if t.name == tag), None)
 
-    def create_from(self, tag: str, base: str, *, system: str, parameters: dict[str, Any]) -> None:
-        """Make `tag` from `base` with a system prompt and parameters."""
+    def create_from(
+        self, tag: str, base: str, *, system: str, parameters: dict[str, Any], template: str = ""
+    ) -> None:
+        """Make `tag` from `base` with a system prompt, parameters and perhaps a template."""
         with self._client(LOAD_S) as client:
             client.create(
                 model=tag,
                 from_=base,
                 system=system or None,
                 parameters=parameters or None,
+                template=template or None,
                 stream=False,
             )
 
@@ -199,23 +224,31 @@ class Node:
             for step in client.pull(name, stream=True):
                 yield Progress(step.status or "", int(step.completed or 0), int(step.total or 0))
 
-    def load(self, tag: str) -> None:
-        """Bring the model into memory; the node keeps it loaded."""
+    def load(self, tag: str, *, keep: bool = True) -> None:
+        """Bring the model into memory; with `keep` the node keeps it there."""
         with self._client(LOAD_S) as client:
-            client.generate(model=tag, prompt="", keep_alive=-1)
+            client.generate(model=tag, prompt="", keep_alive=-1 if keep else None)
 
     def unload(self, tag: str) -> None:
         with self._client() as client:
             client.generate(model=tag, prompt="", keep_alive=0)
 
-    def probe(self, tag: str, prompt: str, *, max_tokens: int = 32) -> Probe:
-        """A real answer to a real prompt, at temperature 0."""
-        with self._client(LOAD_S) as client:
+    def probe(
+        self,
+        tag: str,
+        prompt: str,
+        *,
+        max_tokens: int = 32,
+        schema: dict[str, Any] | None = None,
+        patience_s: float = LOAD_S,
+    ) -> Probe:
+        """A real answer to a real prompt, at temperature 0. What is loaded stays so as it was."""
+        with self._client(patience_s) as client:
             reply = client.chat(
                 model=tag,
                 messages=[{"role": "user", "content": prompt}],
                 options={"temperature": 0, "num_predict": max_tokens},
-                keep_alive=-1,
+                format=schema,
             )
         return Probe(
             text=reply.message.content or "",
@@ -237,7 +270,12 @@ class Node:
     def _client(self, read_s: float = READ_S) -> Iterator[ollama.Client]:
         timeout = httpx.Timeout(read_s, connect=CONNECT_S)
         client = ollama.Client(
-            host=self.url, timeout=timeout, follow_redirects=False, trust_env=False
+            host=self.url,
+            timeout=timeout,
+            follow_redirects=False,
+            trust_env=False,
+            headers=dict(self.access.headers),
+            verify=self.access.tls or True,
         )
         try:
             yield client
@@ -261,6 +299,34 @@ class Node:
             ) from error
         finally:
             client._client.close()
+
+
+def fetch_text(url: str, most: int) -> str:
+    """A page of figures from a machine's exporter, at most `most` bytes of it."""
+    try:
+        with (
+            httpx.Client(timeout=httpx.Timeout(5.0, connect=CONNECT_S), trust_env=False) as client,
+            client.stream("GET", url) as reply,
+        ):
+            if not reply.is_success:
+                raise BadReply(f"{url}: HTTP {reply.status_code}")
+            body = b""
+            for chunk in reply.iter_bytes():
+                body += chunk
+                if len(body) > most:
+                    raise BadReply(f"{url} answers more than {most} bytes.")
+    except httpx.HTTPError as error:
+        raise Unreachable(f"{url}: {error or type(error).__name__}") from error
+    return body.decode("utf-8", "replace")
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _is_remote(model: dict[str, Any]) -> bool:
+    name = str(model.get("name", ""))
+    return bool(model.get("remote_host")) or name.endswith((":cloud", "-cloud"))
 
 
 def _tag(model: ollama.ListResponse.Model) -> Tag:

@@ -38,12 +38,13 @@ class Work:
     waits_for_node: bool = False
 
 
+CONVERGE = Work(deployment_work.converge, deployment_work.failed, deployment_work.cancelled)
 WORK: dict[str, Work] = {
-    OperationKind.DEPLOY: Work(
-        deployment_work.deploy, deployment_work.deploy_failed, deployment_work.deploy_cancelled
-    ),
-    OperationKind.STOP: Work(deployment_work.stop, waits_for_node=True),
-    OperationKind.DELETE: Work(deployment_work.delete, waits_for_node=True),
+    OperationKind.DEPLOY: CONVERGE,
+    OperationKind.ROLL_OUT: CONVERGE,
+    OperationKind.REPAIR: CONVERGE,
+    OperationKind.STOP: Work(deployment_work.converge, waits_for_node=True),
+    OperationKind.DELETE: Work(deployment_work.converge, waits_for_node=True),
     OperationKind.IMPORT: Work(model_work.import_model),
     OperationKind.PULL: Work(model_work.pull_model),
 }

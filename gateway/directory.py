@@ -182,7 +182,7 @@ FROM deployments_deployment d
 JOIN deployments_revision r ON r.id = d.current_id
 JOIN deployments_model m ON m.id = r.model_id
 LEFT JOIN deployments_replica p
-       ON p.revision_id = r.id AND p.state = 'ready' AND d.state = 'live'
+       ON p.revision_id = r.id AND p.state = 'ready' AND d.wanted = 'on'
 LEFT JOIN deployments_node n ON n.id = p.node_id
 WHERE d.state <> 'deleted'
 ORDER BY d.name

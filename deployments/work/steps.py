@@ -23,6 +23,8 @@ TITLES: dict[str, str | Promise] = {
 
 STEPS: dict[str, tuple[str, ...]] = {
     OperationKind.DEPLOY: ("check", "create", "load", "probe", "publish"),
+    OperationKind.ROLL_OUT: ("check", "create", "load", "probe", "publish", "drain", "unload"),
+    OperationKind.REPAIR: ("check", "create", "load", "probe", "publish", "drain", "unload"),
     OperationKind.STOP: ("drain", "unload"),
     OperationKind.DELETE: ("drain", "remove"),
     OperationKind.IMPORT: ("check", "upload", "create", "record"),
