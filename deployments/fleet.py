@@ -18,6 +18,7 @@ from deployments import attest, exporter, ollama, wake
 from deployments.addresses import checked_url
 from deployments.connection import PLAIN, Access, Unsealable, unseal
 from deployments.models import Model, Node, NodeCheck, NodeStatus, ReplicaState, StoredModel
+from deployments.wishes import Keep
 
 OURS = "fusebox/"
 PROOF = "Say yes."
@@ -66,9 +67,9 @@ def ask(url: str, access: Access = PLAIN) -> Report:
         node = ollama.Node(url, access)
         version, house, tags, loaded = node.version(), node.house(), node.tags(), node.loaded()
         known = set(
-            Model.objects.filter(digest__in=[t.digest for t in tags]).values_list(
-                "digest", flat=True
-            )
+            Model.objects.filter(digest__in=[t.digest for t in tags])
+            .exclude(content="")
+            .values_list("digest", flat=True)
         )
         facts = {
             t.digest: node.show(t.name)
@@ -100,9 +101,10 @@ def ask_again(node: Node, *, prove: bool = False) -> Report:
 
 def _prove(node: Node, access: Access, report: Report) -> dict[str, Any]:
     """A port that answers proves nothing: a hung runner still says that it runs."""
-    loaded = {m.name for m in report.loaded if pinned(asdict(m))}
-    ready = node.replicas.filter(state=ReplicaState.READY).select_related("revision__deployment")
-    tag = next((t for r in ready if (t := r.revision.tag) in loaded), None)
+    held = {m.name for m in report.loaded if pinned(asdict(m))}
+    ready = node.replicas.filter(state=ReplicaState.READY, revision__deployment__keep=Keep.ALWAYS)
+    tags = [r.revision.tag for r in ready.select_related("revision__deployment")]
+    tag = tags[0] if tags and any(name.startswith(OURS) for name in held) else None
     if tag is None:
         return {}
     try:
@@ -187,9 +189,13 @@ def _store_models(node: Node, report: Report) -> None:
     remote = set(report.house.remote) if report.house else set()
     tags = [t for t in report.tags if not t.name.startswith(OURS) and t.name not in remote]
     for tag in tags:
+        facts = report.facts.get(tag.digest)
         model, _created = Model.objects.get_or_create(
-            digest=tag.digest, defaults=_model_fields(tag, report.facts.get(tag.digest))
+            digest=tag.digest, defaults=_model_fields(tag, facts)
         )
+        if facts is not None and not model.content:
+            model.content = facts.content
+            model.save(update_fields=["content"])
         StoredModel.objects.update_or_create(
             node=node, tag=tag.name, defaults={"model": model, "seen_at": timezone.now()}
         )
@@ -210,5 +216,6 @@ def _model_fields(tag: ollama.Tag, facts: ollama.Facts | None) -> dict[str, obje
             "context_length": facts.context_length,
             "capabilities": facts.capabilities,
             "licence": facts.licence[:100_000],
+            "content": facts.content,
         }
     return fields

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from deployments import fleet, plan
@@ -63,7 +64,7 @@ def look(deployment: Deployment) -> View:
         deployment,
         _wish(deployment),
         {pk: _place(node, load[pk]) for pk, node in nodes.items()},
-        [_copy(r, nodes[node]) for (node, _number), r in replicas.items()],
+        [_copy(r, nodes[node], other_tags(r)) for (node, _number), r in replicas.items()],
         nodes,
         revisions,
         replicas,
@@ -77,7 +78,7 @@ def _wish(deployment: Deployment) -> plan.Wish:
         target=target.number if target else 0,
         current=current.number if current else None,
         previous=previous.number if previous else None,
-        digest=target.model.digest if target else "",
+        digest=target.model.identity if target else "",
         replicas=deployment.replicas_wanted,
         labels=frozenset(deployment.labels),
         nodes=frozenset(str(pk) for pk in deployment.nodes.values_list("pk", flat=True)),
@@ -111,17 +112,41 @@ def presence(node: Node) -> plan.Presence:
 def _place(node: Node, load: int) -> plan.Place:
     return plan.Place(
         id=str(node.pk),
+        name=node.name,
         presence=presence(node),
         open=node.duty == Duty.OPEN,
         draining=node.duty == Duty.DRAINING,
         labels=frozenset(node.labels),
-        stores=frozenset(stored.model.digest for stored in node.stored.all()),
+        stores=frozenset(stored.model.identity for stored in node.stored.all()),
         load=load,
     )
 
 
-def _copy(replica: Replica, node: Node) -> plan.Copy:
-    tag = replica.revision.tag
+def shared_tags(replica: Replica) -> set[str]:
+    """Its own tag and those on the node made of the same weights: in memory they are one."""
+    return {replica.revision.tag, *_tags(Replica.objects.filter(_same_weights(replica)), replica)}
+
+
+def other_tags(replica: Replica) -> set[str]:
+    """Tags of ours on the node that are made of other weights."""
+    return _tags(Replica.objects.exclude(_same_weights(replica)), replica)
+
+
+def _same_weights(replica: Replica) -> Q:
+    model = replica.revision.model
+    return Q(revision__model=model) | Q(
+        revision__model__content=model.content, revision__model__content__gt=""
+    )
+
+
+def _tags(rows: QuerySet[Replica], replica: Replica) -> set[str]:
+    found = rows.filter(node=replica.node_id).select_related("revision__deployment")
+    return {row.revision.tag for row in found}
+
+
+def _copy(replica: Replica, node: Node, others: set[str]) -> plan.Copy:
+    # Weights are in memory once, under the name that asked first, though its tag may be gone: what
+    # is kept there and is not known as something else is taken for this one.
     blocked = replica.state == ReplicaState.FAILED and (
         replica.retry_at is None or replica.retry_at > timezone.now()
     )
@@ -129,7 +154,7 @@ def _copy(replica: Replica, node: Node) -> plan.Copy:
         node=str(replica.node_id),
         revision=replica.revision.number,
         state=plan.State(replica.state),
-        held=tag in node.tags,
-        pinned=any(m.get("name") == tag and fleet.pinned(m) for m in node.loaded),
+        held=replica.revision.tag in node.tags,
+        pinned=any(m.get("name") not in others and fleet.pinned(m) for m in node.loaded),
         blocked=blocked,
     )

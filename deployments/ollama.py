@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -65,11 +66,12 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What `show` tells beyond the tag."""
+    """What `show` tells beyond the tag. `content`: the same for the same model on every node."""
 
     context_length: int | None
     capabilities: list[str]
     licence: str
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,7 @@ class Node:
             context_length=int(length) if length else None,
             capabilities=[str(c) for c in reply.capabilities or []],
             licence=reply.license or "",
+            content=_content(reply.modelfile or ""),
         )
 
     def digest_of(self, tag: str) -> str | None:
@@ -318,6 +321,15 @@ def fetch_text(url: str, most: int) -> str:
     except httpx.HTTPError as error:
         raise Unreachable(f"{url}: {error or type(error).__name__}") from error
     return body.decode("utf-8", "replace")
+
+
+def _content(modelfile: str) -> str:
+    """A digest of what the model is made of: without the node's own paths and orders."""
+    lines = [line for line in modelfile.splitlines() if line and not line.startswith("#")]
+    blobs = [re.sub(r"^(FROM|ADAPTER) .*(sha256)[-:]([0-9a-f]{64})$", r"\1 \3", x) for x in lines]
+    parameters = sorted(line for line in blobs if line.startswith("PARAMETER "))
+    rest = [line for line in blobs if not line.startswith("PARAMETER ")]
+    return hashlib.sha256("\n".join([*rest, *parameters]).encode()).hexdigest() if lines else ""
 
 
 def _mapping(value: object) -> dict[str, Any]:

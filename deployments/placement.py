@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from access.errors import Invalid
 from audit.ledger.log import Change
-from deployments.models import Deployment, Model, Node
+from deployments.models import Deployment, Model, Node, StoredModel
 from deployments.wishes import (
     Keep,
     Strategy,
@@ -74,7 +75,8 @@ class Placement:
         matching = self.matching()
         if not matching:
             raise Invalid(_("No node has these labels."), field="labels")
-        if not model.stored.filter(node__in=matching).exists():
+        same = Q(model=model) | Q(model__content=model.content, model__content__gt="")
+        if not StoredModel.objects.filter(same, node__in=matching).exists():
             names = ", ".join(n.name for n in matching[:5])
             raise Invalid(
                 _("%(model)s is not stored on %(node)s. Pull it there first.")

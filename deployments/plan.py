@@ -33,9 +33,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A node as far as a decision needs it. `stores`: digests of models; `load`: replicas on it."""
+    """A node as a decision needs it. `stores`: identities of models; `load`: replicas on it."""
 
     id: str
+    name: str = ""
     presence: Presence = Presence.UP
     open: bool = True
     draining: bool = False
@@ -178,8 +179,8 @@ def choose(wish: Wish, places: Iterable[Place], copies: Sequence[Copy]) -> list[
     for place in places:
         rank = _rank(wish, place, here.get(place.id, []))
         if rank is not None:
-            ranked.append((rank, place.load, place.id))
-    found = [node for _rank, _load, node in sorted(ranked)]
+            ranked.append((rank, place.load, place.name, place.id))
+    found = [node for _rank, _load, _name, node in sorted(ranked)]
     return found if wish.replicas is None else found[: wish.replicas]
 
 

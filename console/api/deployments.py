@@ -1,4 +1,4 @@
-"""Nodes, models, deployments and operations as JSON."""
+"""Models and operations as JSON; and what every view set of the API needs."""
 
 from __future__ import annotations
 
@@ -18,26 +18,7 @@ from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from console.requests import PageRequest
 from deployments import actions
-from deployments.models import Deployment, Model, Node, Operation, Revision
-
-
-class NodeSerializer(serializers.ModelSerializer[Node]):
-    class Meta:
-        model = Node
-        fields: ClassVar = [
-            "id",
-            "name",
-            "url",
-            "status",
-            "problem",
-            "version",
-            "loaded",
-            "memory_bytes",
-            "checked_at",
-            "seen_at",
-            "created_at",
-        ]
-        read_only_fields: ClassVar = [f for f in fields if f not in ("name", "url")]
+from deployments.models import Model, Node, Operation
 
 
 class ModelSerializer(serializers.ModelSerializer[Model]):
@@ -55,44 +36,6 @@ class ModelSerializer(serializers.ModelSerializer[Model]):
             "capabilities",
             "created_at",
         ]
-
-
-class RevisionSerializer(serializers.ModelSerializer[Revision]):
-    model = ModelSerializer(read_only=True)
-
-    class Meta:
-        model = Revision
-        fields: ClassVar = ["number", "model", "system_prompt", "parameters", "created_at"]
-
-
-class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
-    current = RevisionSerializer(read_only=True)
-
-    class Meta:
-        model = Deployment
-        fields: ClassVar = [
-            "id",
-            "name",
-            "description",
-            "state",
-            "problem",
-            "current",
-            "created_at",
-            "live_at",
-        ]
-
-
-class NewDeploymentSerializer(serializers.Serializer[Any]):
-    """What creating a deployment takes."""
-
-    name = serializers.CharField(max_length=63)
-    description = serializers.CharField(
-        max_length=300, required=False, default="", allow_blank=True
-    )
-    model = serializers.PrimaryKeyRelatedField(queryset=Model.objects.all())
-    node = serializers.PrimaryKeyRelatedField(queryset=Node.objects.all())
-    system_prompt = serializers.CharField(required=False, default="", allow_blank=True)
-    parameters = serializers.DictField(required=False, default=dict)
 
 
 class PullSerializer(serializers.Serializer[Any]):
@@ -141,27 +84,6 @@ class ActsViewSet(viewsets.ReadOnlyModelViewSet[Any]):
         return super().get_queryset()
 
 
-class NodeViewSet(ActsViewSet):
-    """Machines that run Ollama."""
-
-    view_act = Act.NODE_VIEW
-    queryset = Node.objects.all()
-    serializer_class = NodeSerializer
-
-    def create(self, request: Request) -> Response:
-        """Add a node after it has answered as Ollama does."""
-        policy.require(self.actor, Act.NODE_REGISTER)
-        data = _valid(NodeSerializer(data=request.data))
-        node = actions.register_node(actor=self.actor, name=data["name"], url=data["url"])
-        return Response(NodeSerializer(node).data, status=status.HTTP_201_CREATED)
-
-    def destroy(self, request: Request, pk: str) -> Response:
-        """Forget a node; nothing on it is touched."""
-        node = policy.get_for(self.actor, Act.NODE_REMOVE, Node.objects.all(), pk)
-        actions.remove_node(actor=self.actor, node=node)
-        return Response(status=status.HTTP_204_NO_CONTENT)
-
-
 class ModelViewSet(ActsViewSet):
     """The catalogue, by digest."""
 
@@ -174,47 +96,8 @@ class ModelViewSet(ActsViewSet):
     def pull(self, request: Request) -> Response:
         """Have a node pull a model; answers with the operation to follow."""
         policy.require(self.actor, Act.MODEL_PULL)
-        data = _valid(PullSerializer(data=request.data))
-        return _accepted(actions.pull_model(actor=self.actor, **data))
-
-
-class DeploymentViewSet(ActsViewSet):
-    """Named, governed endpoints."""
-
-    view_act = Act.DEPLOYMENT_VIEW
-    queryset = Deployment.objects.present().select_related("current__model")
-    serializer_class = DeploymentSerializer
-
-    @extend_schema(request=NewDeploymentSerializer, responses={202: DeploymentSerializer})
-    def create(self, request: Request) -> Response:
-        """Create a deployment and begin to switch it on."""
-        policy.require(self.actor, Act.DEPLOYMENT_CREATE)
-        data = _valid(NewDeploymentSerializer(data=request.data))
-        deployment = actions.create_deployment(actor=self.actor, **data)
-        return Response(DeploymentSerializer(deployment).data, status=status.HTTP_202_ACCEPTED)
-
-    @extend_schema(request=None, responses={202: OperationSerializer})
-    @action(detail=True, methods=["post"])
-    def start(self, request: Request, pk: str) -> Response:
-        return _accepted(
-            actions.start(actor=self.actor, deployment=self._get(Act.DEPLOYMENT_START, pk))
-        )
-
-    @extend_schema(request=None, responses={202: OperationSerializer})
-    @action(detail=True, methods=["post"])
-    def stop(self, request: Request, pk: str) -> Response:
-        return _accepted(
-            actions.stop(actor=self.actor, deployment=self._get(Act.DEPLOYMENT_STOP, pk))
-        )
-
-    @extend_schema(responses={202: OperationSerializer})
-    def destroy(self, request: Request, pk: str) -> Response:
-        return _accepted(
-            actions.delete(actor=self.actor, deployment=self._get(Act.DEPLOYMENT_DELETE, pk))
-        )
-
-    def _get(self, act: Act, pk: str) -> Deployment:
-        return policy.get_for(self.actor, act, Deployment.objects.present(), pk)
+        data = valid(PullSerializer(data=request.data))
+        return accepted(actions.pull_model(actor=self.actor, **data))
 
 
 class OperationViewSet(ActsViewSet):
@@ -228,16 +111,16 @@ class OperationViewSet(ActsViewSet):
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:
         operation = policy.get_for(self.actor, Act.OPERATION_CANCEL, Operation.objects.all(), pk)
-        return _accepted(actions.cancel_operation(actor=self.actor, operation=operation))
+        return accepted(actions.cancel_operation(actor=self.actor, operation=operation))
 
     @extend_schema(request=None, responses={202: OperationSerializer})
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str) -> Response:
         operation = policy.get_for(self.actor, Act.OPERATION_RETRY, Operation.objects.all(), pk)
-        return _accepted(actions.retry_operation(actor=self.actor, operation=operation))
+        return accepted(actions.retry_operation(actor=self.actor, operation=operation))
 
 
-def _valid(serializer: serializers.BaseSerializer[Any]) -> dict[str, Any]:
+def valid(serializer: serializers.BaseSerializer[Any]) -> dict[str, Any]:
     """The values, or Invalid that names the first field at fault."""
     if not serializer.is_valid():
         field, problems = next(iter(cast(dict[str, Any], serializer.errors).items()))
@@ -245,5 +128,5 @@ def _valid(serializer: serializers.BaseSerializer[Any]) -> dict[str, Any]:
     return cast(dict[str, Any], serializer.validated_data)
 
 
-def _accepted(operation: Operation) -> Response:
+def accepted(operation: Operation) -> Response:
     return Response(OperationSerializer(operation).data, status=status.HTTP_202_ACCEPTED)

@@ -8,12 +8,12 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.permissions import AllowAny
 from rest_framework.routers import SimpleRouter
 
-from console.api import deployments
+from console.api import deployments, fleet
 
 router = SimpleRouter(use_regex_path=False)
-router.register("nodes", deployments.NodeViewSet, basename="api-node")
+router.register("nodes", fleet.NodeViewSet, basename="api-node")
 router.register("models", deployments.ModelViewSet, basename="api-model")
-router.register("deployments", deployments.DeploymentViewSet, basename="api-deployment")
+router.register("deployments", fleet.DeploymentViewSet, basename="api-deployment")
 router.register("operations", deployments.OperationViewSet, basename="api-operation")
 
 schema = SpectacularAPIView.as_view(permission_classes=[AllowAny])

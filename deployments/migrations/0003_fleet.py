@@ -156,6 +156,11 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddField(
+            model_name="model",
+            name="content",
+            field=models.CharField(blank=True, max_length=64),
+        ),
+        migrations.AddField(
             model_name="node",
             name="alarms",
             field=models.JSONField(default=list),

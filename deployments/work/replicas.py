@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from deployments import fleet, ollama
 from deployments.lease import Lease
+from deployments.look import shared_tags
 from deployments.models import Deployment, GatewayReport, Node, Replica, ReplicaState, Revision
 
 PROBE = "Answer with one short sentence: what is the capital of France?"
@@ -38,7 +39,7 @@ def make(lease: Lease, node: Node, revision: Revision, *, keep: bool) -> None:
     lease.step("check", f"Ollama {api.version()} at {node.url}")
     held = api.digest_of(revision.tag)
     if held is None or held != replica.digest:
-        held = _create(lease, api, revision)
+        held = _create(lease, api, node, revision)
         _write(lease, replica, digest=held, attested_at=timezone.now())
     lease.note(f"{node.name}: {revision.tag} sha256:{held}")
     lease.step("load", node.name)
@@ -56,8 +57,8 @@ def make(lease: Lease, node: Node, revision: Revision, *, keep: bool) -> None:
     )
 
 
-def _create(lease: Lease, api: ollama.Node, revision: Revision) -> str:
-    base = _base_tag(api, revision)
+def _create(lease: Lease, api: ollama.Node, node: Node, revision: Revision) -> str:
+    base = _base_tag(api, node, revision)
     lease.step("create", f"{revision.tag} from {base}")
     lease.call(
         lambda: api.create_from(
@@ -128,11 +129,12 @@ def rest(lease: Lease, node: Node, revision: Revision, deployment: Deployment) -
         return
     api = fleet.api(node)
     lease.step("unload", f"{node.name}: {revision.tag}")
-    try:
-        api.unload(revision.tag)
-    except ollama.ModelMissing:
-        lease.note("It was not there any more.")
-    _wait_until_out_of_memory(lease, api, revision.tag)
+    if not _shares_memory(replica):
+        try:
+            api.unload(revision.tag)
+        except ollama.ModelMissing:
+            lease.note("It was not there any more.")
+        _wait_until_out_of_memory(lease, api, revision.tag)
     _write(lease, replica, state=ReplicaState.STOPPED)
 
 
@@ -140,14 +142,26 @@ def remove(lease: Lease, node: Node, revision: Revision) -> None:
     """Unload and remove the tag, then the row: never the other way round."""
     api = fleet.api(node)
     lease.step("remove", f"{node.name}: {revision.tag}")
-    try:
-        api.unload(revision.tag)
-    except ollama.Refused as error:
-        lease.note(f"{revision.tag}: {error}")
+    replica = Replica.objects.filter(revision=revision, node=node).first()
+    if replica is None or not _shares_memory(replica):
+        try:
+            api.unload(revision.tag)
+        except ollama.Refused as error:
+            lease.note(f"{revision.tag}: {error}")
     if api.delete(revision.tag):
         lease.note(revision.tag)
     lease.write(step="remove")
     Replica.objects.filter(revision=revision, node=node).delete()
+
+
+def _shares_memory(replica: Replica) -> bool:
+    """Whether another revision that serves on this node is made of the same weights: the node has
+    them in memory once, and taking out one would take out both."""
+    tags = shared_tags(replica)
+    serving = Replica.objects.filter(
+        node=replica.node_id, state__in=[ReplicaState.READY, ReplicaState.STANDBY]
+    ).exclude(pk=replica.pk)
+    return any(r.revision.tag in tags for r in serving.select_related("revision__deployment"))
 
 
 def _drained(lease: Lease, replica: Replica, deployment: Deployment) -> bool:
@@ -195,10 +209,14 @@ def _wait_until_out_of_memory(lease: Lease, api: ollama.Node, tag: str) -> None:
         time.sleep(0.2)
 
 
-def _base_tag(api: ollama.Node, revision: Revision) -> str:
-    """The tag under which this node holds the revision's model, by digest."""
+def _base_tag(api: ollama.Node, node: Node, revision: Revision) -> str:
+    """The tag under which this node holds the revision's model, by what the node says now."""
+    digests = {revision.model.digest}
+    if revision.model.content:
+        same = node.stored.filter(model__content=revision.model.content)
+        digests |= set(same.values_list("model__digest", flat=True))
     for tag in api.tags():
-        if tag.digest == revision.model.digest and not tag.name.startswith(fleet.OURS):
+        if tag.digest in digests and not tag.name.startswith(fleet.OURS):
             return tag.name
     raise ollama.ModelMissing(f"{revision.model.name} is no longer stored on this node.")
 
