@@ -25,6 +25,7 @@ WISHES = """
 UPDATE deployments_deployment SET target_id = current_id, wanted = CASE
     WHEN state IN ('deleting', 'deleted') THEN 'gone'
     WHEN state IN ('stopping', 'stopped') THEN 'off' ELSE 'on' END;
+UPDATE deployments_replica SET attested_at = now() WHERE digest <> '';
 INSERT INTO deployments_deployment_nodes (deployment_id, node_id)
     SELECT DISTINCT r.deployment_id, p.node_id
     FROM deployments_replica p JOIN deployments_revision r ON r.id = p.revision_id;

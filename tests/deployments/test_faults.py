@@ -138,7 +138,7 @@ class Load:
         self.console = console
         self.answers: list[tuple[int, str]] = []
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(2)]
+        self._threads = [threading.Thread(target=self._ask) for _ in range(1)]
 
     def __enter__(self) -> Load:
         for thread in self._threads:

@@ -210,6 +210,7 @@ def test_a_hung_runner_is_degraded_though_the_port_answers(
     assert hung.status == "degraded"
     assert "does not" in hung.problem
     assert look.presence(hung) is not plan.Presence.UP
+    monkeypatch.setattr(fleet, "PROOF_S", 60.0)
     fleet.check(node, prove=True)
     assert Node.objects.get().status == "online"
     assert Node.objects.get().proof_ms is not None
