@@ -241,6 +241,11 @@ class DeploymentForm(PlacementForm, RecipeForm):
         empty_label=_("Any node that stores the model"),
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The page offers only nodes that store what is chosen.
+        self.fields["model"].widget.attrs["data-stored-on"] = ""
+
     def placement(self) -> Placement:
         """One node chosen above is the whole placement, unless several are named below."""
         placement = super().placement()
