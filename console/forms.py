@@ -15,18 +15,6 @@ from access.roles import Role
 from deployments import approvals
 from deployments.actions.uploads import QUANTIZATIONS
 from deployments.models import Model, Node
-from deployments.recipes import DEFAULT_NUM_CTX, PARAMETERS
-
-
-class NodeForm(forms.Form):
-    name = forms.CharField(
-        label=_("Name"), max_length=63, help_text=_("Small letters, digits and hyphens.")
-    )
-    url = forms.CharField(
-        label=_("Address"),
-        max_length=300,
-        help_text=_("Where Ollama answers, for example http://10.0.0.5:11434"),
-    )
 
 
 class PullForm(forms.Form):
@@ -116,50 +104,6 @@ class DeployableField(forms.ModelChoiceField):  # type: ignore[type-arg]
         if obj.approved or not settings.REQUIRE_MODEL_APPROVAL:
             return str(obj)
         return gettext("%(model)s – not approved") % {"model": obj}
-
-
-class DeploymentForm(forms.Form):
-    """Model and node, name, system prompt and the parameters of deployments.recipes."""
-
-    name = forms.CharField(
-        label=_("Name"),
-        max_length=63,
-        help_text=_("What clients ask for as the model: small letters, digits, dots and hyphens."),
-    )
-    description = forms.CharField(
-        label=_("Description"),
-        max_length=300,
-        required=False,
-        help_text=_("Shown to those who may use it."),
-    )
-    model = DeployableField(label=_("Model"), widget=forms.Select(attrs={"data-stored-on": ""}))
-    node = forms.ModelChoiceField(label=_("Node"), queryset=Node.objects.all())
-    system_prompt = forms.CharField(
-        label=_("System prompt"),
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 6}),
-        help_text=_("Who the model is and how it should answer."),
-    )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for parameter in PARAMETERS:
-            whole = parameter.kind is int
-            field_type = forms.IntegerField if whole else forms.FloatField
-            self.fields[parameter.name] = field_type(
-                label=parameter.title,
-                required=False,
-                min_value=parameter.least,  # type: ignore[arg-type]
-                max_value=parameter.most,  # type: ignore[arg-type]
-                help_text=parameter.help,
-                initial=DEFAULT_NUM_CTX if parameter.name == "num_ctx" else None,
-            )
-
-    def parameters(self) -> dict[str, object]:
-        return {p.name: self.cleaned_data.get(p.name) for p in PARAMETERS}
-
-    def parameter_fields(self) -> list[forms.BoundField]:
-        return [self[p.name] for p in PARAMETERS]
 
 
 class UserForm(forms.Form):

@@ -91,7 +91,7 @@ TEMPLATES = [
         "DIRS": [BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
-            "builtins": ["console.templatetags.fusebox"],
+            "builtins": ["console.templatetags.fusebox", "console.templatetags.fleet_text"],
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.template.context_processors.i18n",

@@ -16,13 +16,15 @@ from audit.ledger.acts import Act
 from audit.ledger.log import Change
 from deployments.models import Approval, Deployment, Model, OperationKind
 
+# Bringing back what was changed on a node is no new decision; these are.
+DEPLOYING = (OperationKind.DEPLOY, OperationKind.ROLL_OUT)
 APPROVED = Exists(Approval.objects.filter(digest=OuterRef("digest")))
 
 
 def require_approved(kind: OperationKind, deployment: Deployment) -> None:
-    """Raise WrongState when `deployment` is to be switched on with a model without approval."""
-    revision = deployment.current
-    if kind is not OperationKind.DEPLOY or revision is None or not settings.REQUIRE_MODEL_APPROVAL:
+    """Raise WrongState when `deployment` is to be served with a model without approval."""
+    revision = deployment.target
+    if kind not in DEPLOYING or revision is None or not settings.REQUIRE_MODEL_APPROVAL:
         return
     if not is_approved(revision.model):
         raise WrongState(

@@ -27,6 +27,10 @@ MAX_MANIFEST = 1024 * 1024
 SILENCE_S = 60.0
 
 
+# How a model is called on a node while it passes; it belongs to no catalogue.
+PASSING = "/model:transfer"
+
+
 class Lent(ThreadingHTTPServer):
     """Serves `folder` under `name`, which is what a node is told to push or pull. `may_write`
     bytes are taken at most; with 0 it only gives."""
@@ -45,7 +49,7 @@ class Lent(ThreadingHTTPServer):
         self.token = secrets.token_hex(16)
         self.lock = threading.Lock()
         self.host = f"{address if four else f'[{address}]'}:{self.server_port}"
-        self.name = f"{self.host}/{self.token}/model:transfer"
+        self.name = f"{self.host}/{self.token}{PASSING}"
         # A second name of the same place: Ollama takes blobs only from where it was redirected.
         other = f"::ffff:{address}" if four else address.exploded
         self.other_host = f"[{other}]:{self.server_port}"

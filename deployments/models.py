@@ -1,4 +1,4 @@
-"""Nodes, models, deployments with their revisions and replicas, and operations. Truth lives here:
+"""Nodes, models, operations; deployments are in deployments.served. Truth lives here:
 Celery only wakes what these rows say should happen."""
 
 from __future__ import annotations
@@ -12,7 +12,17 @@ from django.utils.translation import gettext_lazy as _
 
 from access.models import User
 from audit.ledger.event import Obj
+from deployments.observed import GatewayReport, NodeCheck
+from deployments.served import (
+    Deployment,
+    DeploymentQuerySet,
+    DeploymentState,
+    Replica,
+    ReplicaState,
+    Revision,
+)
 from deployments.shelf import Answered, Approval, Upload, UploadedFile, UploadState
+from deployments.wishes import Duty
 
 __all__ = [
     "FINAL",
@@ -23,8 +33,10 @@ __all__ = [
     "Deployment",
     "DeploymentQuerySet",
     "DeploymentState",
+    "GatewayReport",
     "Model",
     "Node",
+    "NodeCheck",
     "NodeStatus",
     "Operation",
     "OperationKind",
@@ -42,6 +54,7 @@ __all__ = [
 class NodeStatus(models.TextChoices):
     UNKNOWN = "unknown", _("Not yet asked")
     ONLINE = "online", _("Online")
+    DEGRADED = "degraded", _("Degraded")
     UNREACHABLE = "unreachable", _("Unreachable")
 
 
@@ -49,6 +62,8 @@ class Node(models.Model):
     """A machine that runs Ollama. What it said last is kept here: no page ever waits for a node.
 
     `loaded` is the node's own list of models in memory: name, size (bytes), size_vram, expires_at.
+    `tags` are those it holds in our namespace, with their digests; `house` what it says of clouds;
+    `alarms` what a person must look at; `machine` what its exporter said last.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -58,6 +73,19 @@ class Node(models.Model):
     problem = models.TextField(blank=True)
     version = models.CharField(max_length=64, blank=True)
     loaded = models.JSONField(default=list)
+    tags = models.JSONField(default=dict)
+    labels = models.JSONField(_("labels"), default=list)
+    duty = models.CharField(max_length=16, choices=Duty, default=Duty.OPEN)
+    house = models.JSONField(default=dict)
+    alarms = models.JSONField(default=list)
+    memory_declared = models.BigIntegerField(_("memory for models"), null=True)
+    exporter_url = models.CharField(_("metrics"), max_length=300, blank=True)
+    machine = models.JSONField(default=dict)
+    ca = models.TextField(blank=True)
+    client_certificate = models.TextField(blank=True)
+    sealed = models.TextField(blank=True)
+    proof_ms = models.PositiveIntegerField(null=True)
+    proved_at = models.DateTimeField(null=True)
     checked_at = models.DateTimeField(null=True)
     seen_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -73,15 +101,30 @@ class Node(models.Model):
     def memory_bytes(self) -> int:
         return sum(int(m.get("size", 0)) for m in self.loaded)
 
+    @property
+    def capacity_bytes(self) -> int | None:
+        """What it can hold: as its exporter says, else as somebody declared."""
+        return self.machine.get("memory_total") or self.memory_declared
+
+    @property
+    def memory_percent(self) -> int | None:
+        total = self.capacity_bytes
+        return min(100, self.memory_bytes * 100 // total) if total else None
+
     def as_obj(self) -> Obj:
         return Obj("node", str(self.pk), self.name)
 
 
 class Model(models.Model):
-    """An artifact by digest, wherever it is stored. `digest` is the node's manifest digest, hex."""
+    """An artifact by digest, wherever it is stored. `digest` is the node's manifest digest, hex.
+
+    A file imported on two nodes gets two manifest digests, because each names a path of its own;
+    `content` is the same for both, and what a replica may be made of.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     digest = models.CharField(max_length=64, unique=True)
+    content = models.CharField(max_length=64, blank=True)
     name = models.CharField(_("name"), max_length=255)
     family = models.CharField(max_length=64, blank=True)
     parameter_size = models.CharField(max_length=32, blank=True)
@@ -97,6 +140,10 @@ class Model(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def identity(self) -> str:
+        return self.content or self.digest
 
     @property
     def short_digest(self) -> str:
@@ -119,143 +166,13 @@ class StoredModel(models.Model):
         constraints = [models.UniqueConstraint(fields=["node", "tag"], name="stored_tag_once")]
 
     def __str__(self) -> str:
-        return f"{self.tag} on {self.node_id}"
-
-
-class DeploymentState(models.TextChoices):
-    STARTING = "starting", _("Starting")
-    LIVE = "live", _("Live")
-    STOPPING = "stopping", _("Stopping")
-    STOPPED = "stopped", _("Stopped")
-    FAILED = "failed", _("Failed")
-    DELETING = "deleting", _("Being deleted")
-    DELETED = "deleted", _("Deleted")
-
-
-class DeploymentQuerySet(models.QuerySet["Deployment"]):
-    def present(self) -> DeploymentQuerySet:
-        return self.exclude(state=DeploymentState.DELETED)
-
-    def live(self) -> DeploymentQuerySet:
-        return self.filter(state=DeploymentState.LIVE)
-
-
-class Deployment(models.Model):
-    """A named, governed endpoint. Its name is the `model` that clients ask for and never changes;
-    a deleted one keeps its row, so that its history can be read."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.CharField(_("name"), max_length=63)
-    description = models.CharField(_("description"), max_length=300, blank=True)
-    state = models.CharField(
-        max_length=16, choices=DeploymentState, default=DeploymentState.STARTING
-    )
-    problem = models.TextField(blank=True)
-    current = models.ForeignKey("Revision", null=True, on_delete=models.PROTECT, related_name="+")
-    created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
-    created_at = models.DateTimeField(db_default=Now())
-    live_at = models.DateTimeField(null=True)
-
-    objects = DeploymentQuerySet.as_manager()
-
-    class Meta:
-        ordering = ("name",)
-        constraints = [
-            models.UniqueConstraint(
-                fields=["name"], condition=~Q(state="deleted"), name="deployment_name_once"
-            ),
-            models.CheckConstraint(
-                condition=Q(state__in=DeploymentState.values), name="deployment_state_known"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def can_start(self) -> bool:
-        return self.state in (DeploymentState.STOPPED, DeploymentState.FAILED)
-
-    @property
-    def can_stop(self) -> bool:
-        return self.state == DeploymentState.LIVE
-
-    @property
-    def can_delete(self) -> bool:
-        return self.state in (
-            DeploymentState.LIVE,
-            DeploymentState.STOPPED,
-            DeploymentState.FAILED,
-        )
-
-    @property
-    def is_moving(self) -> bool:
-        return self.state in (
-            DeploymentState.STARTING,
-            DeploymentState.STOPPING,
-            DeploymentState.DELETING,
-        )
-
-    def as_obj(self) -> Obj:
-        return Obj("deployment", str(self.pk), self.name)
-
-
-class Revision(models.Model):
-    """An immutable recipe of a deployment: model, system prompt, parameters."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="revisions")
-    number = models.PositiveIntegerField()
-    model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="revisions")
-    system_prompt = models.TextField(_("system prompt"), blank=True)
-    parameters = models.JSONField(_("parameters"), default=dict)
-    created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
-    created_at = models.DateTimeField(db_default=Now())
-
-    class Meta:
-        ordering = ("-number",)
-        constraints = [
-            models.UniqueConstraint(fields=["deployment", "number"], name="revision_number_once")
-        ]
-
-    def __str__(self) -> str:
         return self.tag
-
-    @property
-    def tag(self) -> str:
-        """The tag that materialises this revision on a node."""
-        return f"fusebox/{self.deployment.name}:r{self.number}"
-
-
-class ReplicaState(models.TextChoices):
-    PENDING = "pending", _("Pending")
-    READY = "ready", _("Ready")
-    STOPPED = "stopped", _("Stopped")
-    FAILED = "failed", _("Failed")
-
-
-class Replica(models.Model):
-    """One revision on one node. `digest` attests what the node holds under the revision's tag."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="replicas")
-    node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="replicas")
-    state = models.CharField(max_length=16, choices=ReplicaState, default=ReplicaState.PENDING)
-    digest = models.CharField(max_length=64, blank=True)
-    problem = models.TextField(blank=True)
-    probe = models.JSONField(default=dict)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["revision", "node"], name="replica_once_a_node")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.revision_id} on {self.node_id}"
 
 
 class OperationKind(models.TextChoices):
     DEPLOY = "deploy", _("Switch on")
+    ROLL_OUT = "rollout", _("Roll out")
+    REPAIR = "repair", _("Bring to the wanted state")
     STOP = "stop", _("Stop")
     DELETE = "delete", _("Delete")
     IMPORT = "import", _("Import model")
@@ -284,6 +201,7 @@ class OperationState(models.TextChoices):
     CANCELLED = "cancelled", _("Cancelled")
 
 
+CAN_CANCEL = (OperationKind.DEPLOY, OperationKind.ROLL_OUT, OperationKind.EXPORT, *TRANSFERS)
 FINAL = (OperationState.SUCCEEDED, OperationState.FAILED, OperationState.CANCELLED)
 
 
@@ -338,12 +256,8 @@ class Operation(models.Model):
 
     @property
     def can_cancel(self) -> bool:
-        """Stopping and deleting are short and end in a clean state; they are not cancelled."""
-        return (
-            not self.is_final
-            and self.cancel_requested_at is None
-            and self.kind not in (OperationKind.STOP, OperationKind.DELETE)
-        )
+        """What is short or ends in a clean state anyhow is not cancelled."""
+        return not self.is_final and self.cancel_requested_at is None and self.kind in CAN_CANCEL
 
     @property
     def can_retry(self) -> bool:

@@ -8,16 +8,33 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 import ollama
 from django.utils.translation import gettext as _
+
+from deployments.connection import PLAIN, Access
+from deployments.ollama_types import (
+    BadReply,
+    Facts,
+    House,
+    Interrupted,
+    Loaded,
+    ModelMissing,
+    OllamaError,
+    Probe,
+    Progress,
+    Refused,
+    Tag,
+    Timeout,
+    Unreachable,
+)
 
 CONNECT_S = 3.0
 READ_S = 10.0
@@ -26,90 +43,44 @@ STREAM_SILENCE_S = 60.0
 BLOCK = 1024 * 1024
 MAX_LINE = 64 * 1024
 
-
-class OllamaError(Exception):
-    """A node did not do what it was asked; the text is fit to be shown."""
-
-
-class Unreachable(OllamaError):
-    """No connection: nothing listens there, or the network is away."""
-
-
-class Timeout(OllamaError):
-    """Connected, but no answer in time."""
-
-
-class Refused(OllamaError):
-    """Ollama answered with an error; the text is Ollama's own reason."""
-
-
-class ModelMissing(Refused):
-    """The node has no such model."""
-
-
-class Interrupted(Refused):
-    """The node was still ending the same transfer for somebody who had hung up; ask again."""
-
-
-class BadReply(OllamaError):
-    """Something answers there, but it does not speak Ollama's language."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tag:
-    """One tag in a node's store. `digest` in hex, `size` in bytes."""
-
-    name: str
-    digest: str
-    size: int
-    family: str = ""
-    parameter_size: str = ""
-    quantization: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What `show` tells beyond the tag."""
-
-    context_length: int | None
-    capabilities: list[str]
-    licence: str
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """A step of a pull or create: status text, bytes done and total (0: the node says none) of
-    the part that `digest` names."""
-
-    status: str
-    done: int = 0
-    total: int = 0
-    digest: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """The answer to a probe and its figures: durations in milliseconds."""
-
-    text: str
-    tokens: int
-    total_ms: int
-    load_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    name: str
-    size: int
-    size_vram: int
-    expires_at: str = field(default="")
+__all__ = [
+    "BadReply",
+    "Facts",
+    "House",
+    "Interrupted",
+    "Loaded",
+    "ModelMissing",
+    "Node",
+    "OllamaError",
+    "Probe",
+    "Progress",
+    "Refused",
+    "Steps",
+    "Tag",
+    "Timeout",
+    "Unreachable",
+    "fetch_text",
+    "sha256_of",
+]
 
 
 class Node:
     """One node, by URL. Every call has its own timeouts; redirects and proxies are not followed."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, access: Access = PLAIN) -> None:
+        self.url, self.access = url, access
+
+    def house(self) -> House:
+        """Whether clouds are switched off, and which of its models are somebody else's."""
+        with self._client() as client:
+            status = client._client.get("/api/status")
+            listed = client._client.get("/api/tags")
+            _raise_for_status(listed)
+            models = _mapping(listed.json()).get("models")
+            cloud = _mapping(_mapping(status.json()).get("cloud")) if status.is_success else {}
+        found = [_mapping(m) for m in models] if isinstance(models, list) else []
+        names = [str(m.get("name", ""))[:255] for m in found if _is_remote(m)]
+        return House(bool(cloud["disabled"]) if "disabled" in cloud else None, names[:100])
 
     def version(self) -> str:
         with self._client() as client:
@@ -148,20 +119,24 @@ class Node:
             context_length=int(length) if length else None,
             capabilities=[str(c) for c in reply.capabilities or []],
             licence=reply.license or "",
+            content=_content(reply.modelfile or ""),
         )
 
     def digest_of(self, tag: str) -> str | None:
         """The digest under which the node holds `tag`, or None."""
         return next((t.digest for t in self.tags() if t.name == tag), None)
 
-    def create_from(self, tag: str, base: str, *, system: str, parameters: dict[str, Any]) -> None:
-        """Make `tag` from `base` with a system prompt and parameters."""
+    def create_from(
+        self, tag: str, base: str, *, system: str, parameters: dict[str, Any], template: str = ""
+    ) -> None:
+        """Make `tag` from `base` with a system prompt, parameters and perhaps a template."""
         with self._client(LOAD_S) as client:
             client.create(
                 model=tag,
                 from_=base,
                 system=system or None,
                 parameters=parameters or None,
+                template=template or None,
                 stream=False,
             )
 
@@ -224,23 +199,31 @@ class Node:
         with self._client() as client:
             client.copy(source, target)
 
-    def load(self, tag: str) -> None:
-        """Bring the model into memory; the node keeps it loaded."""
+    def load(self, tag: str, *, keep: bool = True) -> None:
+        """Bring the model into memory; with `keep` the node keeps it there."""
         with self._client(LOAD_S) as client:
-            client.generate(model=tag, prompt="", keep_alive=-1)
+            client.generate(model=tag, prompt="", keep_alive=-1 if keep else None)
 
     def unload(self, tag: str) -> None:
         with self._client() as client:
             client.generate(model=tag, prompt="", keep_alive=0)
 
-    def probe(self, tag: str, prompt: str, *, max_tokens: int = 32) -> Probe:
-        """A real answer to a real prompt, at temperature 0."""
-        with self._client(LOAD_S) as client:
+    def probe(
+        self,
+        tag: str,
+        prompt: str,
+        *,
+        max_tokens: int = 32,
+        schema: dict[str, Any] | None = None,
+        patience_s: float = LOAD_S,
+    ) -> Probe:
+        """A real answer to a real prompt, at temperature 0. What is loaded stays so as it was."""
+        with self._client(patience_s) as client:
             reply = client.chat(
                 model=tag,
                 messages=[{"role": "user", "content": prompt}],
                 options={"temperature": 0, "num_predict": max_tokens},
-                keep_alive=-1,
+                format=schema,
             )
         return Probe(
             text=reply.message.content or "",
@@ -262,7 +245,12 @@ class Node:
     def _client(self, read_s: float = READ_S) -> Iterator[ollama.Client]:
         timeout = httpx.Timeout(read_s, connect=CONNECT_S)
         client = ollama.Client(
-            host=self.url, timeout=timeout, follow_redirects=False, trust_env=False
+            host=self.url,
+            timeout=timeout,
+            follow_redirects=False,
+            trust_env=False,
+            headers=dict(self.access.headers),
+            verify=self.access.tls or True,
         )
         try:
             yield client
@@ -334,6 +322,43 @@ def _progress(part: dict[str, Any]) -> Progress:
         total=int(part.get("total") or 0),
         digest=str(part.get("digest") or "")[:80],
     )
+
+
+def fetch_text(url: str, most: int) -> str:
+    """A page of figures from a machine's exporter, at most `most` bytes of it."""
+    try:
+        with (
+            httpx.Client(timeout=httpx.Timeout(5.0, connect=CONNECT_S), trust_env=False) as client,
+            client.stream("GET", url) as reply,
+        ):
+            if not reply.is_success:
+                raise BadReply(f"{url}: HTTP {reply.status_code}")
+            body = b""
+            for chunk in reply.iter_bytes():
+                body += chunk
+                if len(body) > most:
+                    raise BadReply(f"{url} answers more than {most} bytes.")
+    except httpx.HTTPError as error:
+        raise Unreachable(f"{url}: {error or type(error).__name__}") from error
+    return body.decode("utf-8", "replace")
+
+
+def _content(modelfile: str) -> str:
+    """A digest of what the model is made of: without the node's own paths and orders."""
+    lines = [line for line in modelfile.splitlines() if line and not line.startswith("#")]
+    blobs = [re.sub(r"^(FROM|ADAPTER) .*(sha256)[-:]([0-9a-f]{64})$", r"\1 \3", x) for x in lines]
+    parameters = sorted(line for line in blobs if line.startswith("PARAMETER "))
+    rest = [line for line in blobs if not line.startswith("PARAMETER ")]
+    return hashlib.sha256("\n".join([*rest, *parameters]).encode()).hexdigest() if lines else ""
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _is_remote(model: dict[str, Any]) -> bool:
+    name = str(model.get("name", ""))
+    return bool(model.get("remote_host")) or name.endswith((":cloud", "-cloud"))
 
 
 def _tag(model: ollama.ListResponse.Model) -> Tag:

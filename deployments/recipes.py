@@ -1,12 +1,14 @@
-"""What a deployment may be called and which parameters it may carry. Pure checks."""
+"""What a deployment may be called and what its recipe may carry. Pure checks."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
+import jsonschema
+import orjson
 from django.utils.translation import gettext_lazy as _
 
 from access.errors import Invalid
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")
 MAX_SYSTEM_PROMPT = 32_000
+MAX_SCHEMA_BYTES = 32_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +61,16 @@ def valid_name(name: str) -> str:
     return name
 
 
-def valid_system_prompt(text: str) -> str:
+def valid_system_prompt(text: str, *, field: str = "system_prompt") -> str:
+    """A system prompt or a template."""
     text = text.replace("\r\n", "\n").strip()
     if "\x00" in text:
-        raise Invalid(_("The system prompt contains a NUL character."), field="system_prompt")
+        raise Invalid(_("This text contains a NUL character."), field=field)
     if len(text) > MAX_SYSTEM_PROMPT:
         raise Invalid(
-            _("The system prompt may have %(most)d characters; this one has %(have)d.")
+            _("This text may have %(most)d characters; it has %(have)d.")
             % {"most": MAX_SYSTEM_PROMPT, "have": len(text)},
-            field="system_prompt",
+            field=field,
         )
     return text
 
@@ -100,4 +104,84 @@ def valid_parameters(values: Mapping[str, object]) -> dict[str, int | float]:
         found[name] = number
     found.setdefault("num_ctx", DEFAULT_NUM_CTX)
     found.setdefault("num_predict", DEFAULT_NUM_PREDICT)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a revision is made of, beside its model; checked."""
+
+    system_prompt: str = ""
+    parameters: dict[str, int | float] = field(default_factory=dict)
+    template: str = ""
+    schema: dict[str, Any] | None = None
+
+
+def valid_recipe(
+    system_prompt: str = "",
+    parameters: Mapping[str, object] | None = None,
+    template: str = "",
+    schema: object = None,
+) -> Recipe:
+    """The recipe, if all of it is possible. Raises Invalid that names the field."""
+    return Recipe(
+        valid_system_prompt(system_prompt),
+        valid_parameters(parameters or {}),
+        valid_system_prompt(template, field="template"),
+        valid_schema(schema),
+    )
+
+
+def valid_schema(schema: object) -> dict[str, Any] | None:
+    """A JSON schema of an object, given as text or as JSON; None when nothing is given."""
+    if schema in (None, "", {}):
+        return None
+    try:
+        text = schema if isinstance(schema, str) else orjson.dumps(schema)
+        if len(text) > MAX_SCHEMA_BYTES:
+            raise Invalid(
+                _("The schema may have %(most)d bytes.") % {"most": MAX_SCHEMA_BYTES},
+                field="schema",
+            )
+        found = orjson.loads(text)
+        if not isinstance(found, dict):
+            raise TypeError("not an object")
+        jsonschema.validators.validator_for(found).check_schema(found)
+    except (orjson.JSONDecodeError, TypeError, RecursionError) as error:
+        raise Invalid(
+            _("The schema is no JSON object: %(reason)s") % {"reason": error}, field="schema"
+        ) from error
+    except jsonschema.SchemaError as error:
+        raise Invalid(
+            _("This is no JSON schema: %(reason)s") % {"reason": str(error.message)[:200]},
+            field="schema",
+        ) from error
+    if any(not reference.startswith("#") for reference in _references(found)):
+        raise Invalid(_("A schema may refer to its own parts only (#/…)."), field="schema")
+    return found
+
+
+def _references(part: object) -> list[str]:
+    """Every $ref of a schema, however deep."""
+    found, waiting = [], [part]
+    while waiting:
+        match waiting.pop():
+            case dict() as mapping:
+                found += [str(v) for k, v in mapping.items() if k in ("$ref", "$dynamicRef")]
+                waiting += mapping.values()
+            case list() as items:
+                waiting += items
+    return found
+
+
+def lines(model: str, digest: str, recipe: Recipe) -> list[str]:
+    """A recipe as lines of text, so that two can be compared line by line."""
+    found = [f"model: {model}", f"digest: {digest}"]
+    found += [f"parameter {name}: {value:g}" for name, value in sorted(recipe.parameters.items())]
+    for title, text in (("system prompt", recipe.system_prompt), ("template", recipe.template)):
+        if text:
+            found += [f"{title}:", *(f"  {line}" for line in text.splitlines())]
+    if recipe.schema is not None:
+        shown = orjson.dumps(recipe.schema, option=orjson.OPT_INDENT_2).decode()
+        found += ["schema:", *(f"  {line}" for line in shown.splitlines())]
     return found

@@ -44,12 +44,13 @@ class Work:
     waits_for_node: bool = False
 
 
+CONVERGE = Work(deployment_work.converge, deployment_work.failed, deployment_work.cancelled)
 WORK: dict[str, Work] = {
-    OperationKind.DEPLOY: Work(
-        deployment_work.deploy, deployment_work.deploy_failed, deployment_work.deploy_cancelled
-    ),
-    OperationKind.STOP: Work(deployment_work.stop, waits_for_node=True),
-    OperationKind.DELETE: Work(deployment_work.delete, waits_for_node=True),
+    OperationKind.DEPLOY: CONVERGE,
+    OperationKind.ROLL_OUT: CONVERGE,
+    OperationKind.REPAIR: CONVERGE,
+    OperationKind.STOP: Work(deployment_work.converge, waits_for_node=True),
+    OperationKind.DELETE: Work(deployment_work.converge, waits_for_node=True),
     OperationKind.IMPORT: Work(import_work.import_model, cancelled=import_work.import_cancelled),
     OperationKind.EXPORT: Work(bundle_work.export),
     OperationKind.UNPACK: Work(bundle_work.unpack),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from audit.ledger.actor import Actor
-from deployments import actions, fleet, once, runner, wake
+from deployments import actions, fleet, once, reconcile, runner, wake
 from deployments.models import Node
 
 
@@ -32,7 +32,13 @@ def check_nodes() -> None:
 def check_node(pk: str) -> None:
     node = Node.objects.filter(pk=pk).first()
     if node is not None:
-        fleet.check(node)
+        fleet.check(node, prove=True)
+
+
+@shared_task(name=wake.RECONCILE, ignore_result=True, expires=15)
+def reconcile_fleet() -> None:
+    """Compare what is wished with what is, and hand every gap to a worker."""
+    reconcile.reconcile()
 
 
 @shared_task(name="deployments.discard_stale_uploads", ignore_result=True, expires=600)

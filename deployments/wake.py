@@ -14,6 +14,7 @@ from deployments.models import Operation
 logger = logging.getLogger(__name__)
 
 RUN_OPERATION = "deployments.run_operation"
+RECONCILE = "deployments.reconcile"
 
 
 def after_commit(operation: Operation) -> None:
@@ -22,7 +23,20 @@ def after_commit(operation: Operation) -> None:
 
 
 def now(pk: str) -> None:
+    _send(RUN_OPERATION, [pk])
+
+
+def reconcile_after_commit() -> None:
+    """A node came back or a wish changed: compare at once instead of at the next round."""
+    transaction.on_commit(reconcile)
+
+
+def reconcile() -> None:
+    _send(RECONCILE, [])
+
+
+def _send(task: str, arguments: list[str]) -> None:
     try:
-        current_app.send_task(RUN_OPERATION, args=[pk], retry=False)
+        current_app.send_task(task, args=arguments, retry=False)
     except (OperationalError, OSError) as error:
-        logger.warning("the broker is away; operation %s starts with the next round: %s", pk, error)
+        logger.warning("the broker is away; %s waits for the next round: %s", task, error)

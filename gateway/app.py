@@ -140,7 +140,7 @@ async def _models(exchange: Exchange, name: str) -> None:
     routes = [
         (route.name, int(route.live_at.timestamp()) if route.live_at else 0)
         for route in directory.now.routes.values()
-        if route.nodes and directory.may_use(actor.id, route.deployment_id)
+        if route.endpoints and directory.may_use(actor.id, route.deployment_id)
     ]
     if not name:
         await exchange.reply(200, model_list(routes))

@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from audit.ledger.actor import Actor, ActorKind, Origin
+from deployments.connection import PLAIN, Access, Unsealable, unseal
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +30,7 @@ POLL_S = 0.5
 SETTLE_S = 5.0
 FULL_EVERY_S = 30.0
 STALE_S = 5.0
+REPORT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,27 +59,37 @@ class KeyEntry:
 
 @dataclass(frozen=True, slots=True)
 class NodeRef:
+    """A node. `up`: it answered when it was asked last."""
+
     id: str
     name: str
     url: str
+    up: bool = True
+    access: Access = PLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A ready replica: one revision on one node. `schema`: the shape its answers must have."""
+
+    id: str
+    node: NodeRef
+    tag: str
+    revision: int
+    model: str
+    digest: str
+    schema: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A deployment as requests see it. `nodes` have a ready replica; none: not in service."""
+    """A deployment as requests see it. Without a ready replica it is not in service."""
 
     deployment_id: UUID
     name: str
     state: str
-    revision: int
-    model: str
-    digest: str
     live_at: datetime | None
-    nodes: tuple[NodeRef, ...] = ()
-
-    @property
-    def tag(self) -> str:
-        return f"fusebox/{self.name}:r{self.revision}"
+    endpoints: tuple[Endpoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +102,13 @@ class Snapshot:
 class Directory:
     """Start it in the event loop that serves; read `now` at every request."""
 
-    def __init__(self, conninfo: str) -> None:
+    def __init__(self, conninfo: str, under_way: Callable[[], dict[str, int]] = dict) -> None:
         self._conninfo = conninfo
+        self._under_way = under_way
+        self._id = uuid4()
+        self._read_at: datetime | None = None
+        self._reported: tuple[object, ...] = ()
+        self._reported_at = float("-inf")
         self.now = Snapshot()
         self._version = -1
         self._reload_until = 0.0
@@ -116,6 +135,11 @@ class Directory:
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        with suppress(psycopg.Error, OSError):
+            async with await psycopg.AsyncConnection.connect(
+                self._conninfo, autocommit=True, connect_timeout=3
+            ) as connection:
+                await connection.execute(_FORGET, [self._id])
 
     async def _run(self) -> None:
         delay = 0.1
@@ -154,15 +178,32 @@ class Directory:
             self._version, self._reload_until = version, now + SETTLE_S
         if heard or now < self._reload_until or now - self._loaded_at > FULL_EVERY_S:
             await self._load(connection)
+        await self._report(connection)
         self._confirmed_at = time.monotonic()
 
+    async def _report(self, connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
+        """Say what is under way and as of when the routes are known: a drain waits for it.
+
+        Before `fresh` is confirmed, so that a gateway that admits requests has also reported.
+        """
+        said, now = (self._read_at, self._under_way()), time.monotonic()
+        if said == self._reported and now - self._reported_at < REPORT_S:
+            return
+        await connection.execute(_REPORT, [self._id, said[0], Jsonb(said[1])])
+        self._reported, self._reported_at = said, now
+
     async def _load(self, connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
+        # Before the snapshot: what was committed until then is surely in it.
+        row = await (await connection.execute("SELECT clock_timestamp()")).fetchone()
         async with connection.transaction():
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             keys = await (await connection.execute(_KEYS)).fetchall()
             grants = await (await connection.execute(_GRANTS)).fetchall()
             routes = await (await connection.execute(_ROUTES)).fetchall()
         self.now = Snapshot(_keys(keys), _grants(grants), _routes(routes))
+        if row and isinstance(row[0], datetime):
+            self._read_at = row[0]
+        await self._report(connection)
         self._loaded_at = self._confirmed_at = time.monotonic()
 
 
@@ -177,16 +218,25 @@ FROM access_grant g LEFT JOIN access_membership m ON m.team_id = g.team_id
 WHERE coalesce(g.user_id, m.user_id) IS NOT NULL
 """
 _ROUTES = """
-SELECT d.id, d.name, d.state, r.number, m.name, m.digest, d.live_at, n.id, n.name, n.url
+SELECT d.id, d.name, d.state, d.live_at, p.id, r.number, m.name, m.digest, r.schema,
+       n.id, n.name, n.url, n.status, n.sealed, n.ca, n.client_certificate
 FROM deployments_deployment d
-JOIN deployments_revision r ON r.id = d.current_id
-JOIN deployments_model m ON m.id = r.model_id
-LEFT JOIN deployments_replica p
-       ON p.revision_id = r.id AND p.state = 'ready' AND d.state = 'live'
-LEFT JOIN deployments_node n ON n.id = p.node_id
+LEFT JOIN (
+    deployments_replica p
+    JOIN deployments_revision r ON r.id = p.revision_id
+    JOIN deployments_model m ON m.id = r.model_id
+    JOIN deployments_node n ON n.id = p.node_id
+) ON r.deployment_id = d.id AND p.state = 'ready' AND d.wanted = 'on'
 WHERE d.state <> 'deleted'
-ORDER BY d.name
+ORDER BY d.name, n.name
 """
+_REPORT = """
+INSERT INTO deployments_gatewayreport (id, seen_at, loaded_at, in_flight)
+VALUES (%s, clock_timestamp(), %s, %s)
+ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, loaded_at = excluded.loaded_at,
+    in_flight = excluded.in_flight
+"""
+_FORGET = "DELETE FROM deployments_gatewayreport WHERE id = %s"
 
 
 def _keys(rows: list[tuple[Any, ...]]) -> dict[bytes, KeyEntry]:
@@ -206,14 +256,32 @@ def _grants(rows: list[tuple[object, ...]]) -> dict[str, frozenset[UUID]]:
     return {user: frozenset(ids) for user, ids in found.items()}
 
 
-def _routes(rows: list[tuple[object, ...]]) -> dict[str, Route]:
+def _routes(rows: list[tuple[Any, ...]]) -> dict[str, Route]:
     found: dict[str, Route] = {}
-    for deployment, name, state, number, model, digest, live_at, node, node_name, url in rows:
-        nodes = found[str(name)].nodes if str(name) in found else ()
-        if node is not None:
-            nodes = (*nodes, NodeRef(str(node), str(node_name), str(url).rstrip("/")))
-        found[str(name)] = Route(
-            UUID(str(deployment)), str(name), str(state), int(str(number)), str(model), str(digest),
-            live_at if isinstance(live_at, datetime) else None, nodes,
-        )  # fmt: skip
+    for deployment, name, state, live_at, *replica in rows:
+        known = found.get(name)
+        endpoints = known.endpoints if known else ()
+        if endpoint := _endpoint(name, replica):
+            endpoints = (*endpoints, endpoint)
+        found[name] = Route(UUID(str(deployment)), name, state, live_at, endpoints)
     return found
+
+
+def _endpoint(deployment: str, replica: list[Any]) -> Endpoint | None:
+    pk, number, model, digest, schema, node, name, url, status, sealed, ca, certificate = replica
+    if pk is None:
+        return None
+    try:
+        access = unseal(sealed, ca, certificate)
+    except Unsealable as error:
+        logger.warning("node %s: %s", name, error)
+        return None
+    return Endpoint(
+        str(pk),
+        NodeRef(str(node), name, url.rstrip("/"), status != "unreachable", access),
+        f"fusebox/{deployment}:r{number}",
+        number,
+        model,
+        digest,
+        schema,
+    )

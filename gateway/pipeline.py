@@ -9,10 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any
-from uuid import UUID
+from dataclasses import dataclass
 
 import aiohttp
 import orjson
@@ -22,7 +19,8 @@ from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from audit.ledger.event import Draft, Obj
 from audit.ledger.log import LogUnavailable
-from gateway.directory import NodeRef, Route
+from gateway.call import Call
+from gateway.directory import Route
 from gateway.runtime import MAX_IN_FLIGHT, Runtime
 from gateway.wire.openai import (
     DONE,
@@ -40,88 +38,6 @@ MAX_HELD = 100
 UPSTREAM_ERRORS = (
     aiohttp.ClientError, TimeoutError, OSError, ValueError, AttributeError, TypeError, LookupError,
 )  # fmt: skip
-
-
-@dataclass(slots=True)
-class Call:
-    """One admitted request and what is measured of it. Times in seconds of the monotonic clock."""
-
-    runtime: Runtime
-    actor: Actor
-    route: Route
-    node: NodeRef
-    request: ChatRequest
-    via: str
-    began: float = field(default_factory=time.monotonic)
-    first: float = 0.0
-    bytes_out: int = 0
-    usage: dict[str, Any] = field(default_factory=dict)
-    stop: str = ""
-    settled: bool = False
-    boot: UUID = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.boot = self.runtime.log.boot
-
-    def draft(self, act: Act, outcome: str = "success", reason: str = "") -> Draft:
-        objects = (
-            Obj("deployment", str(self.route.deployment_id), self.route.name),
-            Obj("model", self.route.digest, self.route.model),
-            Obj("node", self.node.id, self.node.name),
-        )
-        use = {} if act is Act.INFERENCE_ADMITTED else self._use()
-        permission = Act.DEPLOYMENT_TRY if self.via == "playground" else Act.DEPLOYMENT_USE
-        return Draft(
-            self.actor, act, objects, outcome=outcome, reason=reason, permission=permission.value,
-            ai=self._ai(), use=use,
-        )  # fmt: skip
-
-    def _ai(self) -> dict[str, Any]:
-        return {
-            "deployment": self.route.name,
-            "revision": self.route.revision,
-            "model": self.route.model,
-            "digest": self.route.digest,
-            "node": self.node.name,
-            "op": "chat",
-            "stream": self.request.stream,
-            "via": self.via,
-        }
-
-    def _use(self) -> dict[str, Any]:
-        now = time.monotonic()
-        return {
-            "in_tok": _count(self.usage, "prompt_tokens"),
-            "out_tok": _count(self.usage, "completion_tokens"),
-            "ms_first": int(((self.first or now) - self.began) * 1000),
-            "ms_total": int((now - self.began) * 1000),
-            "bytes_in": self.request.size,
-            "bytes_out": self.bytes_out,
-            "stop": self.stop,
-        }
-
-    async def complete(self) -> None:
-        """Store `completed`; raises LogUnavailable when that takes too long."""
-        self.settled = True
-        future = self.runtime.log.submit(self.draft(Act.INFERENCE_COMPLETED), ends=self.boot)
-        try:
-            await asyncio.wait_for(asyncio.shield(future), 10)
-        except TimeoutError as error:
-            raise LogUnavailable("the end of the request could not be stored") from error
-
-    def abort(self, outcome: str, reason: str) -> None:
-        """Store `aborted`, in any case and without waiting."""
-        if not self.settled:
-            self.settled = True
-            draft = self.draft(Act.INFERENCE_ABORTED, outcome, reason)
-            with suppress(LogUnavailable):
-                self.runtime.log.submit(draft, ends=self.boot)
-
-
-def _count(usage: object, name: str) -> int:
-    """A number of tokens as the node gave it; 0 for anything that is no number."""
-    value = usage.get(name) if isinstance(usage, dict) else None
-    return value if isinstance(value, int) and 0 <= value <= 2**31 else 0
 
 
 class Chunks:
@@ -147,7 +63,7 @@ class Chunks:
         self._begun = True
         self._call.abort("aborted", "client_closed")
         self._response.close()
-        self._call.runtime.in_flight[self._call.node.id] -= 1
+        self._call.leave()
 
 
 @dataclass(slots=True)
@@ -165,12 +81,11 @@ async def chat(runtime: Runtime, actor: Actor, request: ChatRequest, *, via: str
     via: "key", "chat" (a page, by grant) or "playground" (a page, by role).
     """
     route = await _admissible(runtime, actor, request, via)
-    node = runtime.pick(route)
-    if node is None:
+    endpoint = runtime.pick(route)
+    if endpoint is None:
         raise await refuse(runtime, actor, _not_in_service(route), route=route)
-    call = Call(runtime, actor, route, node, request, via)
-    # Counted from here, so that a burst sees itself while its events are being stored.
-    runtime.in_flight[node.id] += 1
+    call = Call(runtime, actor, route, endpoint, request, via)
+    call.enter(endpoint)
     admitted = False
     try:
         await runtime.log.write(call.draft(Act.INFERENCE_ADMITTED))
@@ -183,7 +98,7 @@ async def chat(runtime: Runtime, actor: Actor, request: ChatRequest, *, via: str
         raise
     finally:
         if not admitted:
-            runtime.in_flight[node.id] -= 1
+            call.leave()
     return await _ask(call)
 
 
@@ -257,33 +172,43 @@ def _not_in_service(route: Route) -> ApiError:
 
 
 async def _ask(call: Call) -> Answer:
+    """Ask the replica; as long as no byte has gone out, another one when it fails."""
     handed_over = False
     try:
-        response = await call.runtime.session.post(
-            f"{call.node.url}/v1/chat/completions",
-            data=call.request.for_node(call.route.tag),
-            headers={"Content-Type": "application/json"},
-            allow_redirects=False,
-        )
-        if response.status != 200:
-            raise await _upstream_refused(call, response)
-        if call.request.stream:
-            handed_over = True
-            return Answer("text/event-stream; charset=utf-8", chunks=Chunks(call, response))
-        return await _whole(call, response)
-    except ApiError:
-        raise
+        while True:
+            try:
+                response = await _post(call)
+                if response.status == 200 and call.request.stream:
+                    handed_over = True
+                    return Answer("text/event-stream; charset=utf-8", chunks=Chunks(call, response))
+                if response.status == 200:
+                    return await _whole(call, response)
+                refused = await _upstream_refused(response)
+            except UPSTREAM_ERRORS as error:
+                refused = _upstream_failed(call, error)
+            if refused.status == 400 or not call.try_elsewhere():
+                call.abort("error", refused.reason)
+                raise refused
     except LogUnavailable as error:
         raise unavailable() from error
     except asyncio.CancelledError:
         call.abort("aborted", "client_closed")
         raise
-    except UPSTREAM_ERRORS as error:
-        call.abort("error", f"upstream_failed: {type(error).__name__}")
-        raise _upstream_failed(call) from error
     finally:
         if not handed_over:
-            call.runtime.in_flight[call.node.id] -= 1
+            call.leave()
+
+
+async def _post(call: Call) -> aiohttp.ClientResponse:
+    endpoint = call.endpoint
+    access = endpoint.node.access
+    return await call.runtime.session.post(
+        f"{endpoint.node.url}/v1/chat/completions",
+        data=call.request.for_node(endpoint.tag, endpoint.schema),
+        headers={**access.headers, "Content-Type": "application/json"},
+        ssl=access.tls or True,
+        allow_redirects=False,
+    )
 
 
 async def _whole(call: Call, response: aiohttp.ClientResponse) -> Answer:
@@ -298,8 +223,9 @@ async def _whole(call: Call, response: aiohttp.ClientResponse) -> Answer:
     reply = orjson.loads(body)
     call.usage = reply.get("usage") or {}
     call.stop = str((reply.get("choices") or [{}])[0].get("finish_reason") or "")
-    body = rename(body, call.route.tag, call.route.name)
+    body = rename(body, call.endpoint.tag, call.route.name)
     call.bytes_out = len(body)
+    call.runtime.load.answered(call.endpoint)
     await call.complete()
     return Answer("application/json", body=body)
 
@@ -313,7 +239,7 @@ async def _stream(call: Call, response: aiohttp.ClientResponse) -> AsyncGenerato
             if raw.startswith(b"data: [DONE]"):
                 finished = True
                 break
-            event = rename(raw, call.route.tag, call.route.name)
+            event = rename(raw, call.endpoint.tag, call.route.name)
             if NOT_FINISHED in event and not held:
                 call.first = call.first or time.monotonic()
                 call.bytes_out += len(event)
@@ -325,6 +251,7 @@ async def _stream(call: Call, response: aiohttp.ClientResponse) -> AsyncGenerato
         if not finished:
             raise ValueError("the node ended without [DONE]")
         last = _final(call, held)
+        call.runtime.load.answered(call.endpoint)
         await call.complete()
         for event in last:
             yield event
@@ -335,11 +262,13 @@ async def _stream(call: Call, response: aiohttp.ClientResponse) -> AsyncGenerato
         call.abort("aborted", "client_closed")
         raise
     except UPSTREAM_ERRORS as error:
-        call.abort("error", f"upstream_failed: {type(error).__name__}")
-        yield b"data: " + _upstream_failed(call).body() + b"\n\n"
+        call.runtime.load.failed(call.endpoint)
+        failed = _upstream_failed(call, error)
+        call.abort("error", failed.reason)
+        yield b"data: " + failed.body() + b"\n\n"
     finally:
         response.close()
-        call.runtime.in_flight[call.node.id] -= 1
+        call.leave()
 
 
 def _final(call: Call, held: list[bytes]) -> list[bytes]:
@@ -360,7 +289,7 @@ def _final(call: Call, held: list[bytes]) -> list[bytes]:
     return shown
 
 
-async def _upstream_refused(call: Call, response: aiohttp.ClientResponse) -> ApiError:
+async def _upstream_refused(response: aiohttp.ClientResponse) -> ApiError:
     """The node's own reason, shown; a request that the node calls bad stays a 400."""
     text = (await response.content.read(4096)).decode("utf-8", "replace")
     response.close()
@@ -369,15 +298,16 @@ async def _upstream_refused(call: Call, response: aiohttp.ClientResponse) -> Api
         reason = str(error.get("message") if isinstance(error, dict) else error)
     except (orjson.JSONDecodeError, AttributeError):
         reason = f"HTTP {response.status}"
-    call.abort("error", f"node: {reason}"[:300])
+    told = f"node: {reason}"[:300]
     if response.status == 400:
-        return ApiError(400, "invalid_request", reason[:500])
-    return ApiError(502, "node_error", f"The node could not answer: {reason[:500]}")
+        return ApiError(400, "invalid_request", reason[:500], reason=told)
+    return ApiError(502, "node_error", f"The node could not answer: {reason[:500]}", reason=told)
 
 
-def _upstream_failed(call: Call) -> ApiError:
+def _upstream_failed(call: Call, error: Exception) -> ApiError:
     return ApiError(
         502, "node_unreachable",
         f"The node of `{call.route.name}` does not answer or broke off. Try again; if it stays, "
         "a system administrator can look at the node.",
+        reason=f"upstream_failed: {type(error).__name__}",
     )  # fmt: skip

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections.abc import Collection
 
 import aiohttp
 from django.conf import settings
 
 from audit.ledger.connection import conninfo
 from audit.ledger.group_commit import GroupCommit
-from gateway.directory import Directory, NodeRef, Route
+from gateway.directory import Directory, Endpoint, Route
+from gateway.load import Load
 
 MAX_IN_FLIGHT = 256
 DRAIN_S = 30.0
@@ -21,9 +22,9 @@ class Runtime:
 
     def __init__(self) -> None:
         address = conninfo()
-        self.directory = Directory(address)
+        self.load = Load()
+        self.directory = Directory(address, self.load.report)
         self.log = GroupCommit(address, log=settings.FUSEBOX_LOG_ORIGIN)
-        self.in_flight: Counter[str] = Counter()
         self.stopping = False
         self._session: aiohttp.ClientSession | None = None
 
@@ -35,7 +36,7 @@ class Runtime:
 
     @property
     def requests(self) -> int:
-        return self.in_flight.total()
+        return self.load.total
 
     @property
     def ready(self) -> bool:
@@ -63,9 +64,10 @@ class Runtime:
         if self._session is not None:
             await self._session.close()
 
-    def pick(self, route: Route) -> NodeRef | None:
-        """The ready node with the least in flight."""
-        return min(route.nodes, key=lambda node: self.in_flight[node.id], default=None)
+    def pick(self, route: Route, tried: Collection[str] = frozenset()) -> Endpoint | None:
+        """A ready replica, by the newest routes: a rollout may have moved them meanwhile."""
+        newest = self.directory.now.routes.get(route.name, route)
+        return self.load.pick(newest.endpoints, tried)
 
 
 _current: Runtime | None = None

@@ -15,11 +15,14 @@ from access import actions, policy
 from access.models import User
 from access.roles import Role
 from audit.ledger.actor import Actor, Origin
+from console.embedded import ollama as engine
 from console.embedded import wheels
+from console.embedded.installation import Installation
 from deployments import actions as deploy
 from deployments import ollama, runner
 from deployments.models import Deployment, Model, Node
 from tests.console_process import Console
+from tests.fleet import RealNode, three
 
 MODEL = "smollm2:135m"
 GUARD = "^ledger_.*_no_truncate$"
@@ -97,6 +100,33 @@ def model_node_url(ollama_url: str) -> str:
 def node(actor_of: Callable[[str], Actor], model_node_url: str) -> Node:
     """The real node, registered."""
     return deploy.register_node(actor=actor_of("system"), name="node-1", url=model_node_url)
+
+
+@pytest.fixture(scope="session")
+def real_nodes(
+    installation: Installation, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[RealNode]]:
+    """Three real nodes with SmolLM2."""
+    nodes = three(tmp_path_factory.mktemp("fleet"), engine.from_wheel(installation))
+    yield nodes
+    for node in nodes:
+        node.stop()
+
+
+@pytest.fixture
+def fleet(actor_of: Callable[[str], Actor], real_nodes: list[RealNode]) -> Iterator[list[Node]]:
+    """The three, registered, their model approved; our tags are removed afterwards."""
+    for real in real_nodes:
+        real.clean()
+    nodes = [
+        deploy.register_node(actor=actor_of("system"), name=real.name, url=real.url)
+        for real in real_nodes
+    ]
+    for found in Model.objects.filter(stored__tag=MODEL).distinct():
+        deploy.approve_model(actor=actor_of("security"), model=found, accept_licence=True)
+    yield nodes
+    for real in real_nodes:
+        real.clean()
 
 
 @pytest.fixture

@@ -48,6 +48,10 @@ class Act(StrEnum):
     NODE_REMOVE = "node.remove"
     NODE_REFRESH = "node.refresh"
     NODE_STATUS = "node.status"
+    NODE_CORDON = "node.cordon"
+    NODE_UNCORDON = "node.uncordon"
+    NODE_DRAIN = "node.drain"
+    NODE_ALARM = "node.alarm"
 
     MODEL_VIEW = "model.view"
     MODEL_IMPORT = "model.import"
@@ -65,6 +69,12 @@ class Act(StrEnum):
     DEPLOYMENT_START = "deployment.start"
     DEPLOYMENT_STOP = "deployment.stop"
     DEPLOYMENT_DELETE = "deployment.delete"
+    DEPLOYMENT_CHANGE = "deployment.change"
+    DEPLOYMENT_ROLLBACK = "deployment.rollback"
+    DEPLOYMENT_PLACE = "deployment.place"
+    DEPLOYMENT_RESTORE = "deployment.restore"
+    DEPLOYMENT_ROLLED_BACK = "deployment.rolled_back"
+    DEPLOYMENT_DRIFT = "deployment.drift"
     DEPLOYMENT_LIVE = "deployment.live"
     DEPLOYMENT_FAILED = "deployment.failed"
     DEPLOYMENT_STOPPED = "deployment.stopped"
@@ -155,6 +165,10 @@ REGISTRY: dict[Act, Entry] = {
     Act.NODE_REMOVE: Entry(_("Node removed"), severity=2),
     Act.NODE_REFRESH: Entry(_("Node asked for its state")),
     Act.NODE_STATUS: Entry(_("Node changed its state"), severity=3),
+    Act.NODE_CORDON: Entry(_("Node cordoned"), severity=2),
+    Act.NODE_UNCORDON: Entry(_("Node opened again"), severity=2),
+    Act.NODE_DRAIN: Entry(_("Node drained"), severity=2),
+    Act.NODE_ALARM: Entry(_("Alarm about a node"), severity=4),
     Act.MODEL_VIEW: Entry(_("View models"), recorded=False),
     Act.MODEL_IMPORT: Entry(_("Model import requested"), severity=2),
     Act.MODEL_PULL: Entry(_("Model pull requested"), severity=2),
@@ -170,6 +184,12 @@ REGISTRY: dict[Act, Entry] = {
     Act.DEPLOYMENT_START: Entry(_("Deployment start requested"), severity=2),
     Act.DEPLOYMENT_STOP: Entry(_("Deployment stop requested"), severity=2),
     Act.DEPLOYMENT_DELETE: Entry(_("Deployment deletion requested"), severity=2),
+    Act.DEPLOYMENT_CHANGE: Entry(_("New revision requested"), severity=2),
+    Act.DEPLOYMENT_ROLLBACK: Entry(_("Rollback requested"), severity=2),
+    Act.DEPLOYMENT_PLACE: Entry(_("Placement changed"), severity=2),
+    Act.DEPLOYMENT_RESTORE: Entry(_("Restoring a changed revision requested"), severity=3),
+    Act.DEPLOYMENT_ROLLED_BACK: Entry(_("Rollout failed; the old revision serves on"), severity=4),
+    Act.DEPLOYMENT_DRIFT: Entry(_("A revision on a node is not what was attested"), severity=4),
     Act.DEPLOYMENT_LIVE: Entry(_("Deployment went live"), severity=2),
     Act.DEPLOYMENT_FAILED: Entry(_("Deployment failed"), severity=4),
     Act.DEPLOYMENT_STOPPED: Entry(_("Deployment stopped"), severity=2),

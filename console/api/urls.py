@@ -8,14 +8,14 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.permissions import AllowAny
 from rest_framework.routers import SimpleRouter
 
-from console.api import deployments, models, operations
+from console.api import fleet, models, operations
 
 router = SimpleRouter(use_regex_path=False)
-router.register("nodes", deployments.NodeViewSet, basename="api-node")
+router.register("nodes", fleet.NodeViewSet, basename="api-node")
 router.register("models", models.ModelViewSet, basename="api-model")
 router.register("copies", models.CopyViewSet, basename="api-copy")
 router.register("uploads", models.UploadViewSet, basename="api-upload")
-router.register("deployments", deployments.DeploymentViewSet, basename="api-deployment")
+router.register("deployments", fleet.DeploymentViewSet, basename="api-deployment")
 router.register("operations", operations.OperationViewSet, basename="api-operation")
 
 schema = SpectacularAPIView.as_view(permission_classes=[AllowAny])

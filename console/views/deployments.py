@@ -16,21 +16,25 @@ from django.views.decorators.http import require_POST
 from access import policy
 from access.models import Grant
 from audit.ledger.acts import Act
-from console.forms import DeploymentForm, GrantForm
+from console.fleet_forms import DeploymentForm
+from console.forms import GrantForm
 from console.htmx import redirect, render_page
 from console.requests import PageRequest, act, submit
 from console.views.operations import progress
 from deployments import actions
-from deployments.models import Deployment, Replica, StoredModel
+from deployments.models import Deployment, Replica, ReplicaState, StoredModel
+from deployments.wishes import show_timetable
+
+REVISIONS_SHOWN = 30
 
 
 def deployment_list(request: PageRequest) -> HttpResponse:
     policy.require(request.actor, Act.DEPLOYMENT_VIEW)
     deployments = (
         Deployment.objects.present()
-        .select_related("current__model")
+        .select_related("target__model", "current")
         .prefetch_related(
-            Prefetch("current__replicas", queryset=Replica.objects.select_related("node"))
+            Prefetch("revisions__replicas", queryset=Replica.objects.select_related("node"))
         )
     )
     return render_page(
@@ -42,15 +46,22 @@ def deployment_detail(request: PageRequest, pk: UUID) -> HttpResponse:
     deployment = policy.get_for(
         request.actor,
         Act.DEPLOYMENT_VIEW,
-        Deployment.objects.select_related("current__model", "created_by"),
+        Deployment.objects.select_related("target__model", "current", "previous", "created_by"),
         pk,
     )
     operation = deployment.operations.order_by("-created_at").first()
-    revision = deployment.current
+    revision = deployment.current or deployment.target
+    replicas = Replica.objects.filter(revision__deployment=deployment).select_related(
+        "node", "revision__deployment"
+    )
     context = {
         "deployment": deployment,
         "revision": revision,
-        "replicas": revision.replicas.select_related("node") if revision else [],
+        "replicas": list(replicas.order_by("-revision__number", "node__name")),
+        "changed": any(r.state == ReplicaState.FOREIGN for r in replicas),
+        "revisions": deployment.revisions.select_related("model", "created_by")[:REVISIONS_SHOWN],
+        "timetable": show_timetable(deployment.timetable),
+        "places": deployment.nodes.all(),
         "operation": operation,
         "progress": progress(operation) if operation else None,
         "grants": Grant.objects.filter(deployment_id=pk).select_related("team", "user"),
@@ -86,11 +97,9 @@ def _create(request: PageRequest, form: DeploymentForm) -> Deployment:
     return actions.create_deployment(
         actor=request.actor,
         name=values["name"],
-        model=values["model"],
-        node=values["node"],
-        system_prompt=values["system_prompt"],
         description=values["description"],
-        parameters=form.parameters(),
+        placement=form.placement(),
+        **form.recipe(),
     )
 
 
@@ -158,5 +167,5 @@ def deployment_try(request: PageRequest, pk: UUID) -> HttpResponse:
 
 
 def _get(request: PageRequest, asked: Act, pk: UUID) -> Deployment:
-    rows = Deployment.objects.present().select_related("current__model")
+    rows = Deployment.objects.present().select_related("target__model")
     return policy.get_for(request.actor, asked, rows, pk)

@@ -25,7 +25,7 @@ def home(request: PageRequest) -> HttpResponse:
 def _system() -> dict[str, object]:
     return {
         "nodes": Node.objects.all(),
-        "deployments": Deployment.objects.present().select_related("current__model"),
+        "deployments": Deployment.objects.present().select_related("target__model"),
         "operations": Operation.objects.select_related("node", "deployment")[:8],
     }
 

@@ -1,10 +1,11 @@
-"""Pages of nodes. No page asks a node: it shows what the node said last."""
+"""Pages of nodes and of the fleet. No page asks a node: it shows what the node said last."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
 from django.contrib import messages
+from django.db.models import Prefetch
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -13,11 +14,30 @@ from django.views.decorators.http import require_POST
 
 from access import policy
 from audit.ledger.acts import Act
-from console.forms import NodeForm
+from console.fleet_forms import NodeForm
 from console.htmx import redirect, render_page
 from console.requests import PageRequest, act, submit
-from deployments import actions
-from deployments.models import Deployment, Node
+from deployments import actions, attest
+from deployments.models import Deployment, Node, Replica, ReplicaState, Revision
+
+CHECKS_SHOWN = 120
+
+
+def fleet(request: PageRequest) -> HttpResponse:
+    """What runs where, how full, how well."""
+    policy.require(request.actor, Act.NODE_VIEW)
+    replicas = (
+        Replica.objects.exclude(state=ReplicaState.STOPPED)
+        .select_related("revision__deployment")
+        .order_by("revision__deployment__name", "revision__number")
+    )
+    nodes = list(Node.objects.prefetch_related(Prefetch("replicas", queryset=replicas)))
+    context = {
+        "nodes": [(node, attest.is_closed(node)) for node in nodes],
+        "alarms": [node for node in nodes if node.alarms],
+        "troubled": Deployment.objects.present().exclude(problem="", setback=""),
+    }
+    return render_page(request, "nodes/fleet.html", context, partial="fleet-table")
 
 
 def node_list(request: PageRequest) -> HttpResponse:
@@ -28,12 +48,18 @@ def node_list(request: PageRequest) -> HttpResponse:
 
 def node_detail(request: PageRequest, pk: UUID) -> HttpResponse:
     node = policy.get_for(request.actor, Act.NODE_VIEW, Node.objects.all(), pk)
+    replicas = node.replicas.select_related("revision__deployment").order_by(
+        "revision__deployment__name", "revision__number"
+    )
+    ours = {replica.revision.tag for replica in replicas}
     context = {
         "node": node,
+        "closed": attest.is_closed(node),
+        "checks": list(node.checks.all()[:CHECKS_SHOWN])[::-1],
         "stored": node.stored.select_related("model"),
-        "deployments": Deployment.objects.present()
-        .filter(revisions__replicas__node=node)
-        .distinct(),
+        "used": set(Revision.objects.values_list("model_id", flat=True)),
+        "unmanaged": sorted(set(node.tags) - ours),
+        "replicas": replicas,
         "operations": node.operations.all()[:10],
     }
     return render_page(request, "nodes/detail.html", context, partial="node-state")
@@ -43,7 +69,13 @@ def node_register(request: PageRequest) -> HttpResponse:
     policy.require(request.actor, Act.NODE_REGISTER)
     form = NodeForm(request.POST or None)
     if request.method == "POST":
-        node = submit(request, form, lambda v: actions.register_node(actor=request.actor, **v))
+        node = submit(
+            request,
+            form,
+            lambda _v: actions.register_node(
+                actor=request.actor, **form.verb_arguments(again=False)
+            ),
+        )
         if node:
             messages.success(request, _("%(node)s is added.") % {"node": node})
             return redirect(request, reverse("node-detail", args=[node.pk]))
@@ -54,10 +86,14 @@ def node_register(request: PageRequest) -> HttpResponse:
 
 def node_update(request: PageRequest, pk: UUID) -> HttpResponse:
     node = policy.get_for(request.actor, Act.NODE_UPDATE, Node.objects.all(), pk)
-    form = NodeForm(request.POST or None, initial={"name": node.name, "url": node.url})
+    form = NodeForm(request.POST or None, initial=NodeForm.values_of(node))
     if request.method == "POST":
         changed = submit(
-            request, form, lambda v: actions.update_node(actor=request.actor, node=node, **v)
+            request,
+            form,
+            lambda _v: actions.update_node(
+                actor=request.actor, node=node, **form.verb_arguments(again=True)
+            ),
         )
         if changed:
             messages.success(request, _("%(node)s is changed.") % {"node": changed})
@@ -75,6 +111,50 @@ def node_refresh(request: PageRequest, pk: UUID) -> HttpResponse:
         lambda: actions.refresh_node(actor=request.actor, node=node),
         done=_("%(node)s was asked.") % {"node": node},
         then=reverse("node-detail", args=[pk]),
+    )
+
+
+@require_POST
+def node_cordon(request: PageRequest, pk: UUID) -> HttpResponse:
+    node = policy.get_for(request.actor, Act.NODE_CORDON, Node.objects.all(), pk)
+    return act(
+        request,
+        lambda: actions.cordon(actor=request.actor, node=node),
+        done=_("%(node)s takes no new replicas.") % {"node": node},
+        then=reverse("node-detail", args=[pk]),
+    )
+
+
+@require_POST
+def node_uncordon(request: PageRequest, pk: UUID) -> HttpResponse:
+    node = policy.get_for(request.actor, Act.NODE_UNCORDON, Node.objects.all(), pk)
+    return act(
+        request,
+        lambda: actions.uncordon(actor=request.actor, node=node),
+        done=_("%(node)s takes replicas again.") % {"node": node},
+        then=reverse("node-detail", args=[pk]),
+    )
+
+
+def node_drain(request: PageRequest, pk: UUID) -> HttpResponse:
+    node = policy.get_for(request.actor, Act.NODE_DRAIN, Node.objects.all(), pk)
+    back = reverse("node-detail", args=[pk])
+    if request.method != "POST":
+        context = {
+            "title": _("Drain the node %(node)s?") % {"node": node},
+            "consequences": [
+                _("Its replicas are made elsewhere first; then nothing new comes to it."),
+                _("What is under way is answered. Where there is no elsewhere, it serves on."),
+            ],
+            "verb": _("Drain"),
+            "cancel_url": back,
+        }
+        return render(request, "confirm.html", context)
+    return act(
+        request,
+        lambda: actions.drain(actor=request.actor, node=node),
+        done=_("%(node)s is being drained.") % {"node": node},
+        then=back,
     )
 
 

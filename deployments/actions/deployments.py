@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -16,8 +15,7 @@ from audit.ledger import log
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from audit.ledger.log import Change
-from deployments import approvals, recipes
-from deployments.actions.operations import enqueue
+from deployments import recipes
 from deployments.models import (
     Deployment,
     DeploymentState,
@@ -25,10 +23,10 @@ from deployments.models import (
     Node,
     Operation,
     OperationKind,
-    Replica,
-    ReplicaState,
-    Revision,
 )
+from deployments.placement import Placement
+from deployments.revising import hand_off, new_revision, recipe_changes, unblock
+from deployments.wishes import Wanted
 
 
 def create_deployment(
@@ -36,50 +34,40 @@ def create_deployment(
     actor: Actor,
     name: str,
     model: Model,
-    node: Node,
-    system_prompt: str = "",
-    parameters: Mapping[str, object] | None = None,
+    node: Node | None = None,
+    placement: Placement | None = None,
     description: str = "",
+    **recipe: Any,
 ) -> Deployment:
-    """A new deployment with its first revision; an operation switches it on."""
+    """A new deployment with its first revision; an operation switches it on.
+
+    Where: on `node`, or as `placement` says. `recipe` as deployments.recipes.valid_recipe takes it.
+    """
     policy.require(actor, Act.DEPLOYMENT_CREATE)
     name = recipes.valid_name(name)
-    system_prompt = recipes.valid_system_prompt(system_prompt)
-    numbers = recipes.valid_parameters(parameters or {})
+    checked = recipes.valid_recipe(**recipe)
+    where = (placement or Placement(nodes=[node] if node else [])).checked()
     creator = None if actor.is_system else actor.id
     with transaction.atomic():
-        if not node.stored.filter(model=model).exists():
-            raise Invalid(
-                _("%(model)s is not stored on %(node)s. Pull it there first.")
-                % {"model": model, "node": node},
-                field="model",
-            )
+        where.require_model(model)
         deployment = _new(name=name, description=description.strip()[:300], created_by_id=creator)
-        revision = Revision.objects.create(
-            deployment=deployment,
-            number=1,
-            model=model,
-            system_prompt=system_prompt,
-            parameters=numbers,
-            created_by_id=creator,
-        )
-        Replica.objects.create(revision=revision, node=node)
-        deployment.current = revision
-        deployment.save(update_fields=["current"])
+        revision = new_revision(deployment, model, checked, creator=creator)
+        where.write(deployment)
+        deployment.target = revision
+        deployment.save()
         log.record(
             actor,
             Act.DEPLOYMENT_CREATE,
             deployment.as_obj(),
             model.as_obj(),
-            node.as_obj(),
+            *(n.as_obj() for n in where.nodes),
             changes=[
                 Change("revision", None, 1),
-                Change("model", None, model.digest),
-                Change("system_prompt", None, system_prompt or None, private=True),
-                *(Change(f"parameters.{k}", None, f"{v:g}") for k, v in numbers.items()),
+                *recipe_changes(None, revision),
+                *where.changes(None),
             ],
         )
-        _hand_off(actor, OperationKind.DEPLOY, deployment, node)
+        hand_off(actor, OperationKind.DEPLOY, deployment)
     return deployment
 
 
@@ -98,41 +86,39 @@ def start(*, actor: Actor, deployment: Deployment) -> Operation:
     """Switch a stopped or failed deployment on again."""
     policy.require(actor, Act.DEPLOYMENT_START, deployment.pk)
     with transaction.atomic():
-        locked, node = _locked(deployment, "can_start")
-        before = _move(locked, DeploymentState.STARTING)
-        Replica.objects.filter(revision=locked.current).update(
-            state=ReplicaState.PENDING, problem=""
-        )
+        locked = _locked(deployment, "can_start")
+        before = _move(locked, Wanted.ON, DeploymentState.STARTING)
+        unblock(locked)
         log.record(
             actor,
             Act.DEPLOYMENT_START,
             locked.as_obj(),
             changes=[Change("state", before, locked.state)],
         )
-        return _hand_off(actor, OperationKind.DEPLOY, locked, node)
+        return hand_off(actor, OperationKind.DEPLOY, locked)
 
 
 def stop(*, actor: Actor, deployment: Deployment) -> Operation:
     """Take a live deployment out of service; requests under way are answered first."""
     policy.require(actor, Act.DEPLOYMENT_STOP, deployment.pk)
     with transaction.atomic():
-        locked, node = _locked(deployment, "can_stop")
-        before = _move(locked, DeploymentState.STOPPING)
+        locked = _locked(deployment, "can_stop")
+        before = _move(locked, Wanted.OFF, DeploymentState.STOPPING)
         log.record(
             actor,
             Act.DEPLOYMENT_STOP,
             locked.as_obj(),
             changes=[Change("state", before, locked.state)],
         )
-        return _hand_off(actor, OperationKind.STOP, locked, node)
+        return hand_off(actor, OperationKind.STOP, locked)
 
 
 def delete(*, actor: Actor, deployment: Deployment) -> Operation:
     """Delete a deployment with its grants; its history stays in the log."""
     policy.require(actor, Act.DEPLOYMENT_DELETE, deployment.pk)
     with transaction.atomic():
-        locked, node = _locked(deployment, "can_delete")
-        before = _move(locked, DeploymentState.DELETING)
+        locked = _locked(deployment, "can_delete")
+        before = _move(locked, Wanted.GONE, DeploymentState.DELETING)
         for grant in Grant.objects.filter(deployment_id=locked.pk):
             revoke_grant(
                 actor=Actor.system("deployment.delete"), row=grant, reason="deployment deleted"
@@ -143,31 +129,23 @@ def delete(*, actor: Actor, deployment: Deployment) -> Operation:
             locked.as_obj(),
             changes=[Change("state", before, locked.state)],
         )
-        return _hand_off(actor, OperationKind.DELETE, locked, node)
+        return hand_off(actor, OperationKind.DELETE, locked)
 
 
-def _locked(deployment: Deployment, allowed: str) -> tuple[Deployment, Node | None]:
-    """The row, locked, if its state allows the verb; and the node it is on."""
+def _locked(deployment: Deployment, allowed: str) -> Deployment:
+    """The row, locked, if its state allows the verb."""
     locked = Deployment.objects.select_for_update().get(pk=deployment.pk)
     if not getattr(locked, allowed):
         raise WrongState(
             _("This is not possible while the deployment is “%(state)s”.")
             % {"state": locked.get_state_display()}
         )
-    replica = Replica.objects.filter(revision=locked.current).select_related("node").first()
-    return locked, replica.node if replica else None
+    return locked
 
 
-def _move(deployment: Deployment, state: DeploymentState) -> str:
+def _move(deployment: Deployment, wanted: Wanted, state: DeploymentState) -> str:
     before, deployment.state, deployment.problem = deployment.state, state, ""
-    deployment.save(update_fields=["state", "problem"])
+    deployment.wanted, deployment.setback = wanted, ""
+    deployment.version += 1
+    deployment.save(update_fields=["state", "problem", "wanted", "setback", "version"])
     return before
-
-
-def _hand_off(
-    actor: Actor, kind: OperationKind, deployment: Deployment, node: Node | None
-) -> Operation:
-    approvals.require_approved(kind, deployment)
-    return enqueue(
-        actor, kind, deployment.name, deployment=deployment, revision=deployment.current, node=node
-    )

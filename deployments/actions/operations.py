@@ -21,7 +21,10 @@ from deployments.models import (
     Operation,
     OperationKind,
     OperationState,
+    Replica,
+    ReplicaState,
 )
+from deployments.wishes import Wanted
 
 
 def enqueue(actor: Actor, kind: OperationKind, subject: str, **fields: Any) -> Operation:
@@ -84,21 +87,31 @@ def retry_operation(*, actor: Actor, operation: Operation) -> Operation:
 
 def _prepare(deployment: Deployment, operation: Operation) -> None:
     """Bring the deployment into the state that the operation starts from."""
+    live = (DeploymentState.LIVE, (DeploymentState.LIVE,))
     allowed = {
         OperationKind.DEPLOY: (
             DeploymentState.STARTING,
             (DeploymentState.FAILED, DeploymentState.STOPPED),
         ),
+        OperationKind.ROLL_OUT: live,
+        OperationKind.REPAIR: live,
         OperationKind.STOP: (DeploymentState.STOPPING, (DeploymentState.STOPPING,)),
         OperationKind.DELETE: (DeploymentState.DELETING, (DeploymentState.DELETING,)),
     }
-    wanted, sources = allowed[OperationKind(operation.kind)]
+    state, sources = allowed[OperationKind(operation.kind)]
     busy = deployment.operations.filter(
         state__in=[OperationState.QUEUED, OperationState.RUNNING]
     ).exists()
     if busy or deployment.state not in sources:
         raise WrongState(_("The deployment has moved on since; look at its present state first."))
+    if operation.kind == OperationKind.DEPLOY:
+        deployment.wanted = Wanted.ON
+    if operation.kind == OperationKind.ROLL_OUT and operation.revision is not None:
+        deployment.target = operation.revision
     approvals.require_approved(OperationKind(operation.kind), deployment)
-    deployment.state = wanted
-    deployment.problem = ""
-    deployment.save(update_fields=["state", "problem"])
+    deployment.state, deployment.problem, deployment.setback = state, "", ""
+    deployment.version += 1
+    deployment.save()
+    Replica.objects.filter(revision__deployment=deployment, state=ReplicaState.FAILED).update(
+        state=ReplicaState.PENDING, problem="", tries=0, retry_at=None
+    )

@@ -1,218 +1,213 @@
-"""Switching a deployment on, stopping and deleting it. Every step may be run twice."""
+"""Bringing one deployment to what is wished: look, decide, do one step, look again.
+
+The same loop switches on, rolls out, repairs, stops and deletes; deployments.plan decides.
+"""
 
 from __future__ import annotations
 
-import re
-import time
-from dataclasses import asdict
+from dataclasses import dataclass, field
+from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
+from django.db.models import F
 
 from audit.ledger import log
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
-from audit.ledger.log import Obj
-from deployments import ollama
+from deployments import fleet, ollama, plan
 from deployments.lease import Lease
+from deployments.look import View, look
 from deployments.models import (
     Deployment,
     DeploymentState,
     Node,
+    OperationKind,
     Replica,
     ReplicaState,
-    Revision,
 )
+from deployments.wishes import Wanted
+from deployments.work import replicas, transitions
 
-PROBE = "Answer with one short sentence: what is the capital of France?"
 WORKER = Actor.system("worker")
-UNLOAD_S = 30.0
+MAX_STEPS = 1000
+OnNode = plan.Make | plan.Rest | plan.Remove | plan.Pin
 
 
-def deploy(lease: Lease) -> None:
-    """Make the revision's tag on the node, load it, have it answer, then open the route."""
-    revision, node = _target(lease)
-    api = ollama.Node(node.url)
-    lease.step("check", f"Ollama {api.version()} at {node.url}")
-    base = _base_tag(api, revision)
-    lease.step("create", f"{revision.tag} from {base}")
-    lease.call(
-        lambda: api.create_from(
-            revision.tag, base, system=revision.system_prompt, parameters=revision.parameters
-        )
-    )
-    digest = api.digest_of(revision.tag)
-    if digest is None:
-        raise ollama.BadReply(f"The node made {revision.tag}, but does not list it.")
-    lease.note(f"sha256:{digest}")
-    lease.step("load")
-    lease.call(lambda: api.load(revision.tag))
-    lease.step("probe", PROBE)
-    probe = lease.call(lambda: api.probe(revision.tag, PROBE))
-    if not is_language(probe.text):
-        raise ollama.BadReply(
-            f"The model loaded, but its answer is no language: “{probe.text[:60]}”."
-        )
-    lease.note(f"{probe.text.strip()} ({probe.tokens} tokens, {probe.total_ms} ms)")
-    lease.step("publish")
-    _publish(lease, revision, node, digest, probe)
+@dataclass(slots=True)
+class _Course:
+    """What happened on the way: why a revision was given up, and why a node could not be used."""
+
+    rolled_back: str = ""
+    failures: dict[str, str] = field(default_factory=dict)
 
 
-def is_language(text: str) -> bool:
-    """Whether an answer has words: letters, and more than one of them repeated."""
-    letters = re.findall(r"[^\W\d_]", text)
-    return len(set(letters)) > 1
-
-
-def _publish(
-    lease: Lease, revision: Revision, node: Node, digest: str, probe: ollama.Probe
-) -> None:
-    with transaction.atomic():
-        lease.write(step="publish")
-        deployment = Deployment.objects.select_for_update().get(pk=revision.deployment_id)
-        Replica.objects.filter(revision=revision, node=node).update(
-            state=ReplicaState.READY, digest=digest, problem="", probe=asdict(probe)
-        )
-        deployment.state, deployment.problem = DeploymentState.LIVE, ""
-        deployment.live_at = timezone.now()
-        deployment.save(update_fields=["state", "problem", "live_at"])
-        log.record(
-            WORKER,
-            Act.DEPLOYMENT_LIVE,
-            deployment.as_obj(),
-            revision.model.as_obj(),
-            node.as_obj(),
-            ai={
-                "deployment": deployment.name,
-                "revision": revision.number,
-                "model": revision.model.name,
-                "digest": revision.model.digest,
-                "tag_digest": digest,
-            },
-        )
-
-
-def deploy_failed(lease: Lease, reason: str) -> None:
-    """Leave nothing half made on the node, and say why on the deployment."""
-    revision, node = _target(lease)
-    left = _remove(ollama.Node(node.url), revision.tag)
-    if left:
-        reason = f"{reason} ({revision.tag} is still on the node: {left})"
-    with transaction.atomic():
-        _settle(revision, ReplicaState.FAILED, DeploymentState.FAILED, reason)
-        log.record(
-            WORKER,
-            Act.DEPLOYMENT_FAILED,
-            revision.deployment.as_obj(),
-            revision.model.as_obj(),
-            node.as_obj(),
-            outcome="failure",
-            reason=reason,
-        )
-
-
-def deploy_cancelled(lease: Lease) -> None:
-    revision, node = _target(lease)
-    left = _remove(ollama.Node(node.url), revision.tag)
-    with transaction.atomic():
-        _settle(revision, ReplicaState.STOPPED, DeploymentState.STOPPED, left)
-        log.record(
-            WORKER,
-            Act.DEPLOYMENT_STOPPED,
-            revision.deployment.as_obj(),
-            outcome="aborted",
-            reason="switching on was cancelled",
-        )
-
-
-def stop(lease: Lease) -> None:
-    """The route closed with the verb; Ollama itself waits for answers under way, then unloads."""
-    revision, node = _target(lease)
-    lease.step("drain")
-    lease.step("unload", revision.tag)
-    api = ollama.Node(node.url)
-    try:
-        api.unload(revision.tag)
-    except ollama.ModelMissing:
-        lease.note("It was not there any more.")
-    _wait_until_out_of_memory(lease, api, revision.tag)
-    with transaction.atomic():
-        lease.write(step="unload")
-        _settle(revision, ReplicaState.STOPPED, DeploymentState.STOPPED, "")
-        log.record(WORKER, Act.DEPLOYMENT_STOPPED, revision.deployment.as_obj(), node.as_obj())
-
-
-def _wait_until_out_of_memory(lease: Lease, api: ollama.Node, tag: str) -> None:
-    """The node says yes at once and unloads when the answers under way have ended."""
-    deadline = time.monotonic() + UNLOAD_S
-    while tag in {loaded.name for loaded in api.loaded()}:
+def converge(lease: Lease) -> None:
+    """Step by step to the wanted state. Raises OllamaError when it is not reached, with why."""
+    course = _Course()
+    view = _look(lease)
+    _refresh(view, {c.node for c in view.copies} | view.wish.nodes)
+    for _step in range(MAX_STEPS):
         lease.check()
-        if time.monotonic() > deadline:
-            lease.note("Answers are still under way; the node unloads it after them.")
+        view = _look(lease)
+        decision = view.decide()
+        if decision.step is None:
+            _end(lease, view, decision, course)
             return
-        time.sleep(0.2)
+        _do(lease, view, decision.step, course)
+    raise ollama.OllamaError("It does not come to rest; see the log of this operation.")
 
 
-def delete(lease: Lease) -> None:
-    """Unload and remove the tags of every revision; the model itself stays on the node."""
-    deployment = lease.operation.deployment
-    if deployment is None:
+def _look(lease: Lease) -> View:
+    rows = Deployment.objects.select_related("target__model", "current__model", "previous__model")
+    return look(rows.get(pk=_pk(lease)))
+
+
+def _pk(lease: Lease) -> UUID:
+    if lease.operation.deployment_id is None:
+        raise ollama.OllamaError("The deployment has been removed meanwhile.")
+    return lease.operation.deployment_id
+
+
+def _refresh(view: View, ids: set[str] | frozenset[str]) -> None:
+    for pk in ids:
+        if pk in view.nodes:
+            fleet.check(view.nodes[pk])
+
+
+def _do(lease: Lease, view: View, step: plan.Step, course: _Course) -> None:
+    """Do one step; what goes wrong with a node or a revision becomes state for the next look."""
+    match step:
+        case plan.Switch(nodes, close):
+            transitions.switch(lease, view, nodes, close)
+        case plan.Close(copies):
+            transitions.close(lease, view, copies)
+        case plan.Settle():
+            transitions.settle(lease, view)
+        case plan.Make(node) | plan.Rest(node) | plan.Remove(node) | plan.Pin(node):
+            try:
+                _on_node(lease, view, step, view.nodes[node])
+            except ollama.OllamaError as error:
+                course.failures[view.nodes[node].name] = str(error)
+                _went_wrong(lease, view, step, course)
+            _refresh(view, {node})
+
+
+def _on_node(lease: Lease, view: View, step: OnNode, node: Node) -> None:
+    target = view.revisions[view.wish.target]
+    match step:
+        case plan.Make():
+            replicas.make(lease, node, target, keep=view.wish.keep)
+        case plan.Pin(load=load):
+            replicas.pin(lease, node, target, load=load)
+        case plan.Rest(revision=number):
+            replicas.rest(lease, node, view.revisions[number], view.deployment)
+        case plan.Remove(revision=number):
+            replicas.remove(lease, node, view.revisions[number])
+
+
+def _went_wrong(lease: Lease, view: View, step: OnNode, course: _Course) -> None:
+    """Tell a node that is away from a revision that does not serve, by asking the node again."""
+    node = view.nodes[step.node]
+    reason = course.failures[node.name]
+    lease.note(f"{node.name}: {reason}")
+    checked = fleet.check(node)
+    if checked is None or not checked.seen_at or checked.status == "unreachable":
         return
-    lease.step("drain")
-    lease.step("remove")
-    replicas = list(
-        Replica.objects.filter(revision__deployment=deployment).select_related(
-            "node", "revision__deployment"
-        )
-    )
-    for replica in replicas:
-        api = ollama.Node(replica.node.url)
-        try:
-            api.unload(replica.revision.tag)
-        except ollama.Refused as error:
-            lease.note(f"{replica.revision.tag}: {error}")
-        if api.delete(replica.revision.tag):
-            lease.note(replica.revision.tag)
-    with transaction.atomic():
-        lease.write(step="remove")
-        Replica.objects.filter(revision__deployment=deployment).delete()
-        Deployment.objects.filter(pk=deployment.pk).update(
-            state=DeploymentState.DELETED, problem=""
-        )
-        log.record(
-            WORKER,
-            Act.DEPLOYMENT_DELETED,
-            deployment.as_obj(),
-            *(Obj("node", str(r.node_id), r.node.name) for r in replicas),
-        )
+    if not isinstance(step, plan.Make):
+        raise ollama.OllamaError(f"{node.name}: {reason}")
+    target = view.revisions[view.wish.target]
+    left = _remove(node, target.tag)
+    if left:
+        reason = f"{reason} ({target.tag} is still on the node: {left})"
+    if transitions.give_up(lease, view, node, reason):
+        course.rolled_back = f"{node.name}: {reason}"
 
 
-def _settle(
-    revision: Revision, replica: ReplicaState, deployment: DeploymentState, problem: str
-) -> None:
-    Replica.objects.filter(revision=revision).update(state=replica, problem=problem)
-    Deployment.objects.filter(pk=revision.deployment_id).update(state=deployment, problem=problem)
-
-
-def _base_tag(api: ollama.Node, revision: Revision) -> str:
-    """The tag under which this node holds the revision's model, by digest."""
-    for tag in api.tags():
-        if tag.digest == revision.model.digest and not tag.name.startswith("fusebox/"):
-            return tag.name
-    raise ollama.ModelMissing(f"{revision.model.name} is no longer stored on this node.")
-
-
-def _remove(api: ollama.Node, tag: str) -> str:
+def _remove(node: Node, tag: str) -> str:
     """Remove what may be half made; the reason if that was not possible."""
     try:
-        api.delete(tag)
+        fleet.api(node).delete(tag)
     except ollama.OllamaError as error:
         return str(error)
     return ""
 
 
-def _target(lease: Lease) -> tuple[Revision, Node]:
-    revision, node = lease.operation.revision, lease.operation.node
-    if revision is None or node is None:
-        raise ollama.OllamaError("The node has been removed meanwhile.")
-    return revision, node
+def _end(lease: Lease, view: View, decision: plan.Decision, course: _Course) -> None:
+    """Nothing more can be done now: say how far it came."""
+    wish = view.wish
+    if course.rolled_back:
+        raise ollama.OllamaError(course.rolled_back)
+    if wish.wanted != Wanted.ON:
+        if decision.waiting:
+            names = ", ".join(view.nodes[pk].name for pk in decision.waiting if pk in view.nodes)
+            raise ollama.Unreachable(f"Waiting for {names}.")
+        return
+    reasons = _reasons(view, course)
+    if not decision.chosen:
+        transitions.nowhere(lease, view, reasons)
+        raise ollama.OllamaError(reasons)
+    short = wish.replicas is not None and len(decision.chosen) < wish.replicas
+    transitions.say(
+        lease,
+        view,
+        f"{len(decision.chosen)} of {wish.replicas} replicas. {reasons}" if short else "",
+    )
+
+
+def _reasons(view: View, course: _Course) -> str:
+    """Why the target is not everywhere it should be, in sentences with the names of nodes."""
+    found = []
+    for pk, place in sorted(view.places.items(), key=lambda item: view.nodes[item[0]].name):
+        node = view.nodes[pk]
+        replica = view.replicas.get((pk, view.wish.target))
+        if view.wish.nodes and pk not in view.wish.nodes:
+            continue
+        if node.name in course.failures:
+            found.append(f"{node.name}: {course.failures[node.name]}")
+        elif replica is not None and replica.problem:
+            found.append(f"{node.name}: {replica.problem}")
+        elif place.presence is not plan.Presence.UP:
+            found.append(f"{node.name}: {node.problem or 'it does not answer.'}")
+        elif view.wish.digest not in place.stores:
+            model = view.revisions[view.wish.target].model
+            found.append(f"{node.name}: {model.name} is not stored there.")
+    return " ".join(found)[:2000] or "No node matches: look at labels, cordons and drained nodes."
+
+
+def failed(lease: Lease, reason: str) -> None:
+    """An operation ended in an error; one that nothing serves after is a failed deployment."""
+    deployment = lease.operation.deployment
+    if deployment is None:
+        return
+    with transaction.atomic():
+        lease.write(step=lease.operation.step)
+        locked = Deployment.objects.select_for_update().get(pk=deployment.pk)
+        if locked.state == DeploymentState.STARTING:
+            transitions.fail(locked, reason)
+
+
+def cancelled(lease: Lease) -> None:
+    """Back to what served before: nothing half made stays, and the reconciler does the rest."""
+    rows = Deployment.objects.select_related("target__model", "current__model", "previous__model")
+    deployment = rows.get(pk=_pk(lease))
+    abandoned = deployment.target
+    if abandoned is None:
+        return
+    half = Replica.objects.filter(
+        revision=abandoned, state__in=[ReplicaState.PENDING, ReplicaState.STANDBY]
+    )
+    if lease.operation.kind == OperationKind.REPAIR or abandoned.pk != deployment.current_id:
+        for replica in half.select_related("node", "revision__deployment"):
+            if not _remove(replica.node, replica.revision.tag):
+                replica.delete()
+    with transaction.atomic():
+        locked = Deployment.objects.select_for_update(of=("self",)).get(pk=deployment.pk)
+        transitions.call_off(lease, locked)
+        Deployment.objects.filter(pk=locked.pk).update(version=F("version") + 1)
+        log.record(
+            WORKER,
+            Act.DEPLOYMENT_STOPPED if locked.current is None else Act.DEPLOYMENT_ROLLED_BACK,
+            locked.as_obj(),
+            outcome="aborted",
+            reason="it was cancelled",
+        )

@@ -27,8 +27,11 @@ TITLES: dict[str, str | Promise] = {
     "record": _("Write it into the catalogue"),
 }
 
+ROLL_OUT = ("check", "create", "load", "probe", "publish", "drain", "unload", "remove")
 STEPS: dict[str, tuple[str, ...]] = {
     OperationKind.DEPLOY: ("check", "create", "load", "probe", "publish"),
+    OperationKind.ROLL_OUT: ROLL_OUT,
+    OperationKind.REPAIR: ROLL_OUT,
     OperationKind.STOP: ("drain", "unload"),
     OperationKind.DELETE: ("drain", "remove"),
     OperationKind.IMPORT: ("check", "verify", "upload", "make", "record"),

@@ -45,9 +45,15 @@ class ChatRequest:
     fields: dict[str, Any]
     size: int
 
-    def for_node(self, tag: str) -> bytes:
-        """The body for the node: its own tag, and usage asked for, because we must know it."""
+    def for_node(self, tag: str, schema: dict[str, Any] | None = None) -> bytes:
+        """The body for the node: its own tag, and usage asked for, because we must know it.
+
+        A revision with a schema answers in its shape, whatever the request asks for.
+        """
         fields = {**self.fields, "model": tag}
+        if schema is not None:
+            shape = {"name": "answer", "schema": schema}
+            fields["response_format"] = {"type": "json_schema", "json_schema": shape}
         if self.stream:
             given = fields.get("stream_options")
             options = given if isinstance(given, dict) else {}

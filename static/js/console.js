@@ -52,7 +52,7 @@ if (model) {
   const follow = () => {
     const on = places[model.value] || [];
     for (const option of node.options) option.disabled = option.value !== "" && model.value !== "" && !on.includes(option.value);
-    if (node.selectedOptions[0]?.disabled || (node.value === "" && on.length === 1)) node.value = on[0] ?? "";
+    if (node.selectedOptions[0]?.disabled) node.value = "";
   };
   model.addEventListener("change", follow);
   follow();

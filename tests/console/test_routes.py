@@ -46,6 +46,15 @@ ROWS: dict[str, tuple[str, str]] = {
     "sign-out": ("smmmm", "sssss"),
     "account": ("soooo", "svvvv"),
     "set_language": ("sssss", "sssss"),
+    "fleet": ("soonn", "soonn"),
+    "node-cordon": ("smmmm", "svnnn"),
+    "node-uncordon": ("smmmm", "svnnn"),
+    "node-drain": ("sonnn", "svnnn"),
+    "deployment-change": ("sonnn", "svnnn"),
+    "deployment-place": ("sonnn", "svnnn"),
+    "deployment-rollback": ("smmmm", "svnnn"),
+    "deployment-restore": ("smmmm", "svnnn"),
+    "deployment-compare": ("soonn", "soonn"),
     "node-list": ("soonn", "soonn"),
     "node-register": ("sonnn", "svnnn"),
     "node-detail": ("soonn", "soonn"),
@@ -110,6 +119,14 @@ ROWS: dict[str, tuple[str, str]] = {
     "api-schema": ("ooooo", "mmmmm"),
     "api-docs": ("ooooo", "mmmmm"),
     "api-node-list": ("uoonn", "uvnnn"),
+    "api-node-cordon": ("ummmm", "uvnnn"),
+    "api-node-uncordon": ("ummmm", "uvnnn"),
+    "api-node-drain": ("ummmm", "uvnnn"),
+    "api-deployment-change": ("ummmm", "uvnnn"),
+    "api-deployment-place": ("ummmm", "uvnnn"),
+    "api-deployment-rollback": ("ummmm", "uvnnn"),
+    "api-deployment-restore": ("ummmm", "uvnnn"),
+    "api-deployment-revisions": ("uoonn", "ummmm"),
     "api-node-detail": ("uoonn", "ummmm"),
     "api-model-list": ("uoonn", "ummmm"),
     "api-model-detail": ("uoonn", "ummmm"),
@@ -162,7 +179,7 @@ def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str
     stored = StoredModel.objects.create(node=node, model=model, tag="m")
     deployment = Deployment.objects.create(name="d", state="live")
     revision = Revision.objects.create(deployment=deployment, number=1, model=model)
-    Deployment.objects.update(current=revision)
+    Deployment.objects.update(current=revision, target=revision)
     operation = Operation.objects.create(kind="pull", subject="m", node=node)
     upload = Upload.objects.create(name="u", node=node)
     UploadedFile.objects.create(upload=upload, name="u.gguf", size=1)

@@ -1,0 +1,342 @@
+"""Nodes and deployments as JSON: the same verbs as the pages."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from access import policy
+from audit.ledger.acts import Act
+from console.api.deployments import (
+    ActsViewSet,
+    ModelSerializer,
+    OperationSerializer,
+    accepted,
+    valid,
+)
+from console.api.idempotency import idempotent
+from deployments import actions, attest
+from deployments.models import Deployment, Model, Node, Replica, Revision
+from deployments.placement import Placement
+from deployments.wishes import Keep, Strategy
+
+
+class NodeSerializer(serializers.ModelSerializer[Node]):
+    """A node as it was seen last. Of headers and keys only that there are some."""
+
+    closed = serializers.SerializerMethodField()
+    has_secrets = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Node
+        fields: ClassVar = [
+            "id",
+            "name",
+            "url",
+            "labels",
+            "duty",
+            "status",
+            "problem",
+            "alarms",
+            "version",
+            "closed",
+            "has_secrets",
+            "loaded",
+            "tags",
+            "memory_bytes",
+            "memory_declared",
+            "capacity_bytes",
+            "exporter_url",
+            "machine",
+            "proof_ms",
+            "proved_at",
+            "checked_at",
+            "seen_at",
+            "created_at",
+        ]
+        read_only_fields: ClassVar = fields
+
+    def get_closed(self, node: Node) -> bool | None:
+        return attest.is_closed(node)
+
+    def get_has_secrets(self, node: Node) -> bool:
+        return bool(node.sealed)
+
+
+class NodeFieldsSerializer(serializers.Serializer[Any]):
+    """What adding or changing a node takes."""
+
+    name = serializers.CharField(max_length=63)
+    url = serializers.CharField(max_length=300)
+    labels = serializers.ListField(child=serializers.CharField(max_length=63), required=False)
+    memory_declared = serializers.IntegerField(required=False, allow_null=True)
+    exporter_url = serializers.CharField(max_length=300, required=False, allow_blank=True)
+    headers = serializers.DictField(child=serializers.CharField(max_length=2000), required=False)
+    ca = serializers.CharField(required=False, allow_blank=True)
+    client_certificate = serializers.CharField(required=False, allow_blank=True)
+    client_key = serializers.CharField(required=False, allow_blank=True)
+
+
+class ReplicaSerializer(serializers.ModelSerializer[Replica]):
+    revision = serializers.IntegerField(source="revision.number")
+
+    class Meta:
+        model = Replica
+        fields: ClassVar = ["node", "revision", "state", "digest", "problem", "probe"]
+
+
+class RevisionSerializer(serializers.ModelSerializer[Revision]):
+    model = ModelSerializer(read_only=True)
+
+    class Meta:
+        model = Revision
+        fields: ClassVar = [
+            "number",
+            "model",
+            "system_prompt",
+            "parameters",
+            "template",
+            "schema",
+            "note",
+            "created_at",
+        ]
+
+
+class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
+    """`version` counts the wishes: send it with a change, so that nobody's is overwritten."""
+
+    current = RevisionSerializer(read_only=True)
+    target = RevisionSerializer(read_only=True)
+    replicas = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Deployment
+        fields: ClassVar = [
+            "id",
+            "name",
+            "description",
+            "wanted",
+            "state",
+            "problem",
+            "setback",
+            "version",
+            "current",
+            "target",
+            "replicas",
+            "replicas_wanted",
+            "labels",
+            "nodes",
+            "strategy",
+            "keep",
+            "timetable",
+            "created_at",
+            "live_at",
+        ]
+
+    def get_replicas(self, deployment: Deployment) -> list[dict[str, Any]]:
+        rows = [r for each in deployment.revisions.all() for r in each.replicas.all()]
+        return list(ReplicaSerializer(rows, many=True).data)
+
+
+class PlacementSerializer(serializers.Serializer[Any]):
+    """Where it runs. `replicas` null: one on each node that matches."""
+
+    replicas = serializers.IntegerField(required=False, default=1, allow_null=True)
+    labels = serializers.ListField(child=serializers.CharField(max_length=63), default=list)
+    nodes = serializers.PrimaryKeyRelatedField(
+        queryset=Node.objects.all(), many=True, required=False, default=list
+    )
+    strategy = serializers.ChoiceField(choices=Strategy.choices, default=Strategy.TOGETHER)
+    keep = serializers.ChoiceField(choices=Keep.choices, default=Keep.ALWAYS)
+    timetable = serializers.ListField(child=serializers.DictField(), default=list)
+
+
+class RecipeSerializer(serializers.Serializer[Any]):
+    """What a revision is made of."""
+
+    model = serializers.PrimaryKeyRelatedField(queryset=Model.objects.all())
+    system_prompt = serializers.CharField(required=False, default="", allow_blank=True)
+    parameters = serializers.DictField(required=False, default=dict)
+    template = serializers.CharField(required=False, default="", allow_blank=True)
+    schema = serializers.JSONField(required=False, default=None)
+
+
+class NewDeploymentSerializer(RecipeSerializer):
+    """What creating a deployment takes: on `node`, or as `placement` says."""
+
+    name = serializers.CharField(max_length=63)
+    description = serializers.CharField(
+        max_length=300, required=False, default="", allow_blank=True
+    )
+    node = serializers.PrimaryKeyRelatedField(
+        queryset=Node.objects.all(), required=False, default=None, allow_null=True
+    )
+    placement = PlacementSerializer(required=False, default=None)
+
+
+class VersionSerializer(serializers.Serializer[Any]):
+    version = serializers.IntegerField()
+
+
+class ChangeSerializer(RecipeSerializer):
+    """A new revision. `version` is the deployment's, as it was read."""
+
+    version = serializers.IntegerField()
+    note = serializers.CharField(max_length=300, required=False, default="", allow_blank=True)
+
+
+class PlaceSerializer(PlacementSerializer):
+    version = serializers.IntegerField()
+
+
+class NodeViewSet(ActsViewSet):
+    """Machines that run Ollama."""
+
+    view_act = Act.NODE_VIEW
+    queryset = Node.objects.all()
+    serializer_class = NodeSerializer
+
+    @extend_schema(request=NodeFieldsSerializer, responses={201: NodeSerializer})
+    @idempotent
+    def create(self, request: Request) -> Response:
+        """Add a node after it has answered as Ollama does."""
+        policy.require(self.actor, Act.NODE_REGISTER)
+        data = valid(NodeFieldsSerializer(data=request.data))
+        node = actions.register_node(actor=self.actor, **data)
+        return Response(NodeSerializer(node).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=NodeFieldsSerializer, responses={200: NodeSerializer})
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Change what is given; the rest stays."""
+        node = policy.get_for(self.actor, Act.NODE_UPDATE, Node.objects.all(), pk)
+        data = valid(NodeFieldsSerializer(data=request.data, partial=True))
+        changed = actions.update_node(actor=self.actor, node=node, **data)
+        return Response(NodeSerializer(changed).data)
+
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Forget a node; nothing on it is touched."""
+        node = policy.get_for(self.actor, Act.NODE_REMOVE, Node.objects.all(), pk)
+        actions.remove_node(actor=self.actor, node=node)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=None, responses={200: NodeSerializer})
+    @action(detail=True, methods=["post"])
+    def cordon(self, request: Request, pk: str) -> Response:
+        """No new replicas come to it."""
+        node = policy.get_for(self.actor, Act.NODE_CORDON, Node.objects.all(), pk)
+        return Response(NodeSerializer(actions.cordon(actor=self.actor, node=node)).data)
+
+    @extend_schema(request=None, responses={200: NodeSerializer})
+    @action(detail=True, methods=["post"])
+    def uncordon(self, request: Request, pk: str) -> Response:
+        """It takes replicas again."""
+        node = policy.get_for(self.actor, Act.NODE_UNCORDON, Node.objects.all(), pk)
+        return Response(NodeSerializer(actions.uncordon(actor=self.actor, node=node)).data)
+
+    @extend_schema(request=None, responses={200: NodeSerializer})
+    @action(detail=True, methods=["post"])
+    def drain(self, request: Request, pk: str) -> Response:
+        """Move its replicas elsewhere."""
+        node = policy.get_for(self.actor, Act.NODE_DRAIN, Node.objects.all(), pk)
+        return Response(NodeSerializer(actions.drain(actor=self.actor, node=node)).data)
+
+
+class DeploymentViewSet(ActsViewSet):
+    """Named, governed endpoints."""
+
+    view_act = Act.DEPLOYMENT_VIEW
+    queryset = (
+        Deployment.objects.present()
+        .select_related("current__model", "target__model")
+        .prefetch_related("revisions__replicas", "nodes")
+    )
+    serializer_class = DeploymentSerializer
+
+    @extend_schema(request=NewDeploymentSerializer, responses={202: DeploymentSerializer})
+    @idempotent
+    def create(self, request: Request) -> Response:
+        """Create a deployment and begin to switch it on."""
+        policy.require(self.actor, Act.DEPLOYMENT_CREATE)
+        data = valid(NewDeploymentSerializer(data=request.data))
+        placement = data.pop("placement")
+        deployment = actions.create_deployment(
+            actor=self.actor, placement=Placement(**placement) if placement else None, **data
+        )
+        return Response(DeploymentSerializer(deployment).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=None, responses={202: OperationSerializer})
+    @action(detail=True, methods=["post"])
+    def start(self, request: Request, pk: str) -> Response:
+        return accepted(
+            actions.start(actor=self.actor, deployment=self._get(Act.DEPLOYMENT_START, pk))
+        )
+
+    @extend_schema(request=None, responses={202: OperationSerializer})
+    @action(detail=True, methods=["post"])
+    def stop(self, request: Request, pk: str) -> Response:
+        return accepted(
+            actions.stop(actor=self.actor, deployment=self._get(Act.DEPLOYMENT_STOP, pk))
+        )
+
+    @extend_schema(responses={202: OperationSerializer})
+    def destroy(self, request: Request, pk: str) -> Response:
+        return accepted(
+            actions.delete(actor=self.actor, deployment=self._get(Act.DEPLOYMENT_DELETE, pk))
+        )
+
+    @extend_schema(responses={200: RevisionSerializer(many=True)})
+    @action(detail=True, methods=["get"])
+    def revisions(self, request: Request, pk: str) -> Response:
+        """All revisions, newest first."""
+        deployment = self._get(Act.DEPLOYMENT_VIEW, pk)
+        rows = deployment.revisions.select_related("model")
+        return Response(RevisionSerializer(rows, many=True).data)
+
+    @extend_schema(request=ChangeSerializer, responses={202: DeploymentSerializer})
+    @action(detail=True, methods=["post"])
+    def change(self, request: Request, pk: str) -> Response:
+        """Make a new revision and roll it out. 409 when somebody changed it meanwhile."""
+        deployment = self._get(Act.DEPLOYMENT_CHANGE, pk)
+        data = valid(ChangeSerializer(data=request.data))
+        actions.change(actor=self.actor, deployment=deployment, **data)
+        return self._now(pk)
+
+    @extend_schema(request=VersionSerializer, responses={202: DeploymentSerializer})
+    @action(detail=True, methods=["post"])
+    def rollback(self, request: Request, pk: str) -> Response:
+        """Back to the revision that served before, or call off the rollout under way."""
+        deployment = self._get(Act.DEPLOYMENT_ROLLBACK, pk)
+        data = valid(VersionSerializer(data=request.data))
+        actions.rollback(actor=self.actor, deployment=deployment, **data)
+        return self._now(pk)
+
+    @extend_schema(request=PlaceSerializer, responses={202: DeploymentSerializer})
+    @action(detail=True, methods=["post"])
+    def place(self, request: Request, pk: str) -> Response:
+        """Change where it runs, how it is rolled out and when it is loaded."""
+        deployment = self._get(Act.DEPLOYMENT_PLACE, pk)
+        data = valid(PlaceSerializer(data=request.data))
+        version = data.pop("version")
+        actions.place(
+            actor=self.actor, deployment=deployment, version=version, placement=Placement(**data)
+        )
+        return self._now(pk)
+
+    @extend_schema(request=None, responses={202: OperationSerializer})
+    @action(detail=True, methods=["post"])
+    def restore(self, request: Request, pk: str) -> Response:
+        """Make revisions anew that somebody changed on their nodes."""
+        deployment = self._get(Act.DEPLOYMENT_RESTORE, pk)
+        return accepted(actions.restore(actor=self.actor, deployment=deployment))
+
+    def _get(self, act: Act, pk: str) -> Deployment:
+        return policy.get_for(self.actor, act, Deployment.objects.present(), pk)
+
+    def _now(self, pk: str) -> Response:
+        row = self.get_queryset().get(pk=pk)
+        return Response(DeploymentSerializer(row).data, status=status.HTTP_202_ACCEPTED)  # type: ignore[arg-type]

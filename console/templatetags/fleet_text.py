@@ -1,0 +1,89 @@
+"""What templates may ask for about nodes: alarms in words, closed or not, the history drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django import template
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from console.templatetags.fusebox import badge, clock
+from deployments.models import Node, NodeCheck, NodeStatus
+
+register = template.Library()
+
+WIDTH, HEIGHT = 4, 28
+
+
+@register.simple_tag
+def duty_badge(node: Node) -> SafeString:
+    return badge(node.duty, node.get_duty_display())
+
+
+@register.simple_tag
+def closed_badge(closed: bool | None) -> SafeString:
+    """Whether anything can leave through a node."""
+    if closed is None:
+        return badge("", _("its version does not say"))
+    return badge("closed", _("closed")) if closed else badge("open", _("open to a vendor's cloud"))
+
+
+@register.simple_tag
+def alarm_text(alarm: Mapping[str, Any]) -> SafeString:
+    """An alarm as a sentence that says what to do."""
+    sentences = {
+        "cloud_on": _(
+            "Ollama may pass requests on to its vendor. Set OLLAMA_NO_CLOUD=1 on the machine "
+            "and start Ollama again."
+        ),
+        "remote_model": _(
+            "This model is answered by somebody else's machines. It is not offered here; remove "
+            "it from the node:"
+        ),
+        "changed_tag": _(
+            "Somebody changed this revision on the node. It is out of service; its deployment's "
+            "page can make it anew:"
+        ),
+    }
+    text = sentences.get(str(alarm.get("kind")), str(alarm.get("kind")))
+    return format_html(
+        "{} <code>{}</code> <small>{}</small>", text, alarm.get("subject", ""), clock(alarm["at"])
+    )
+
+
+@register.simple_tag
+def check_history(checks: Sequence[NodeCheck]) -> SafeString:
+    """The last checks as a strip, oldest first: full when online, lower the worse."""
+    if not checks:
+        return format_html('<span class="muted">{}</span>', _("Nothing yet."))
+    heights = {NodeStatus.ONLINE: HEIGHT, NodeStatus.DEGRADED: HEIGHT * 2 // 3}
+    bars = format_html_join(
+        "",
+        '<rect class="check-{}" x="{}" y="{}" width="{}" height="{}"><title>{} {}</title></rect>',
+        (
+            (
+                check.status,
+                i * WIDTH,
+                HEIGHT - (height := heights.get(NodeStatus(check.status), HEIGHT // 3)),
+                WIDTH - 1,
+                height,
+                check.at.isoformat(timespec="seconds"),
+                NodeStatus(check.status).label,
+            )
+            for i, check in enumerate(checks)
+        ),
+    )
+    good = sum(check.status == NodeStatus.ONLINE for check in checks)
+    told = _("Online in %(good)d of the last %(all)d checks.") % {"good": good, "all": len(checks)}
+    return format_html(
+        '<svg class="checks" role="img" aria-label="{}" viewBox="0 0 {} {}">{}</svg>'
+        '<p class="muted">{}</p>',
+        told,
+        len(checks) * WIDTH,
+        HEIGHT,
+        bars,
+        told,
+    )

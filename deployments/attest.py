@@ -1,0 +1,104 @@
+"""Comparing what a node holds under our tags with what was attested, and raising alarms.
+
+A tag that is gone is made again; one whose content changed is taken out of service and shown, for
+a person to decide. Whoever calls is inside the transaction that stores the node's answer.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from audit.ledger import log
+from audit.ledger.actor import Actor
+from audit.ledger.acts import Act
+from audit.ledger.log import Change
+from deployments import ollama
+from deployments.models import Node, Replica, ReplicaState
+
+# An answer that was under way while the tag was being made says nothing about it.
+MARGIN = timedelta(seconds=5)
+FLEET = Actor.system("fleet")
+FIRST_WITH_CLOUD = (0, 12)
+
+
+def compare(node: Node, asked_at: datetime) -> list[str]:
+    """Mark replicas whose tag is gone or changed; returns the tags that are not what we made."""
+    made = [ReplicaState.READY, ReplicaState.STANDBY, ReplicaState.DRAINING, ReplicaState.STOPPED]
+    replicas = (
+        Replica.objects.select_for_update(of=("self",))
+        .filter(node=node, attested_at__lt=asked_at - MARGIN)
+        .select_related("revision__deployment", "revision__model")
+    )
+    foreign = []
+    for replica in replicas.filter(state__in=[*made, ReplicaState.FOREIGN]):
+        tag = replica.revision.tag
+        held = node.tags.get(tag)
+        if replica.state == ReplicaState.FOREIGN:
+            foreign.append(tag)
+        elif held is None:
+            _out_of_service(replica, ReplicaState.PENDING, "The tag is gone from the node.", "")
+        elif held != replica.digest:
+            reason = f"{tag} is not what was attested: sha256:{held}"
+            _out_of_service(replica, ReplicaState.FOREIGN, reason, held)
+            foreign.append(tag)
+    return foreign
+
+
+def _out_of_service(replica: Replica, state: ReplicaState, reason: str, held: str) -> None:
+    before = replica.digest
+    replica.state, replica.problem = state, reason
+    if state == ReplicaState.PENDING:
+        replica.digest, replica.attested_at = "", None
+    replica.save(update_fields=["state", "problem", "digest", "attested_at"])
+    log.record(
+        FLEET,
+        Act.DEPLOYMENT_DRIFT,
+        replica.revision.deployment.as_obj(),
+        replica.revision.model.as_obj(),
+        replica.node.as_obj(),
+        outcome="failure",
+        reason=reason[:300],
+        changes=[Change("digest", before, held or None)],
+    )
+
+
+def raise_alarms(node: Node, house: ollama.House | None, foreign: list[str]) -> list[str]:
+    """Set the node's `house` and `alarms`; what is new is an event. Returns the fields."""
+    found = [("changed_tag", tag) for tag in foreign]
+    if house is not None:
+        node.house = {"cloud_off": house.cloud_off, "remote": house.remote}
+        found += [("remote_model", name) for name in house.remote]
+        if is_closed(node) is False:
+            found.append(("cloud_on", ""))
+    known = {(a["kind"], a["subject"]): a for a in node.alarms}
+    now = timezone.now().isoformat()
+    node.alarms = [
+        known.get((kind, subject), {"kind": kind, "subject": subject, "at": now})
+        for kind, subject in found
+    ]
+    for kind, subject in found:
+        if (kind, subject) not in known:
+            log.record(
+                FLEET,
+                Act.NODE_ALARM,
+                node.as_obj(),
+                outcome="failure",
+                reason=kind,
+                details={"subject": subject},
+            )
+    return ["house", "alarms"]
+
+
+def is_closed(node: Node) -> bool | None:
+    """Whether nothing can leave through this node; None when its version does not say."""
+    said: Any = node.house.get("cloud_off")
+    if said is not None:
+        return bool(said)
+    found = re.match(r"v?(\d+)\.(\d+)", node.version)
+    if found and (int(found[1]), int(found[2])) < FIRST_WITH_CLOUD:
+        return True
+    return None

@@ -1,0 +1,126 @@
+"""One admitted request: where it is answered, what is measured of it, the events about it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from audit.ledger.actor import Actor
+from audit.ledger.acts import Act
+from audit.ledger.event import Draft, Obj
+from audit.ledger.log import LogUnavailable
+from gateway.directory import Endpoint, Route
+from gateway.runtime import Runtime
+from gateway.wire.openai import ChatRequest
+
+MAX_TRIES = 3
+
+
+@dataclass(slots=True)
+class Call:
+    """One admitted request and what is measured of it. Times in seconds of the monotonic clock."""
+
+    runtime: Runtime
+    actor: Actor
+    route: Route
+    endpoint: Endpoint
+    request: ChatRequest
+    via: str
+    began: float = field(default_factory=time.monotonic)
+    first: float = 0.0
+    bytes_out: int = 0
+    usage: dict[str, Any] = field(default_factory=dict)
+    stop: str = ""
+    settled: bool = False
+    tried: set[str] = field(default_factory=set)
+    counted: bool = False
+    boot: UUID = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.boot = self.runtime.log.boot
+
+    def enter(self, endpoint: Endpoint) -> None:
+        """Counted on this replica from here; a burst sees itself, and a drain waits for it."""
+        self.leave()
+        self.endpoint, self.counted = endpoint, True
+        self.tried.add(endpoint.id)
+        self.runtime.load.enter(endpoint)
+
+    def leave(self) -> None:
+        if self.counted:
+            self.counted = False
+            self.runtime.load.leave(self.endpoint)
+
+    def try_elsewhere(self) -> bool:
+        """After a failure, while nothing has gone out: another replica, if there is one."""
+        self.runtime.load.failed(self.endpoint)
+        other = self.runtime.pick(self.route, self.tried)
+        if other is None or len(self.tried) >= MAX_TRIES or self.runtime.stopping:
+            return False
+        self.usage, self.first = {}, 0.0
+        self.enter(other)
+        return True
+
+    def draft(self, act: Act, outcome: str = "success", reason: str = "") -> Draft:
+        objects = (
+            Obj("deployment", str(self.route.deployment_id), self.route.name),
+            Obj("model", self.endpoint.digest, self.endpoint.model),
+            Obj("node", self.endpoint.node.id, self.endpoint.node.name),
+        )
+        use = {} if act is Act.INFERENCE_ADMITTED else self._use()
+        permission = Act.DEPLOYMENT_TRY if self.via == "playground" else Act.DEPLOYMENT_USE
+        return Draft(
+            self.actor, act, objects, outcome=outcome, reason=reason, permission=permission.value,
+            ai=self._ai(), use=use,
+        )  # fmt: skip
+
+    def _ai(self) -> dict[str, Any]:
+        return {
+            "deployment": self.route.name,
+            "revision": self.endpoint.revision,
+            "model": self.endpoint.model,
+            "digest": self.endpoint.digest,
+            "node": self.endpoint.node.name,
+            "op": "chat",
+            "stream": self.request.stream,
+            "via": self.via,
+        }
+
+    def _use(self) -> dict[str, Any]:
+        now = time.monotonic()
+        return {
+            "in_tok": _count(self.usage, "prompt_tokens"),
+            "out_tok": _count(self.usage, "completion_tokens"),
+            "ms_first": int(((self.first or now) - self.began) * 1000),
+            "ms_total": int((now - self.began) * 1000),
+            "bytes_in": self.request.size,
+            "bytes_out": self.bytes_out,
+            "stop": self.stop,
+        }
+
+    async def complete(self) -> None:
+        """Store `completed`; raises LogUnavailable when that takes too long."""
+        self.settled = True
+        future = self.runtime.log.submit(self.draft(Act.INFERENCE_COMPLETED), ends=self.boot)
+        try:
+            await asyncio.wait_for(asyncio.shield(future), 10)
+        except TimeoutError as error:
+            raise LogUnavailable("the end of the request could not be stored") from error
+
+    def abort(self, outcome: str, reason: str) -> None:
+        """Store `aborted`, in any case and without waiting."""
+        if not self.settled:
+            self.settled = True
+            draft = self.draft(Act.INFERENCE_ABORTED, outcome, reason)
+            with suppress(LogUnavailable):
+                self.runtime.log.submit(draft, ends=self.boot)
+
+
+def _count(usage: object, name: str) -> int:
+    """A number of tokens as the node gave it; 0 for anything that is no number."""
+    value = usage.get(name) if isinstance(usage, dict) else None
+    return value if isinstance(value, int) and 0 <= value <= 2**31 else 0

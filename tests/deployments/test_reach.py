@@ -1,0 +1,317 @@
+"""Nodes behind a proxy, what is sealed of it, how well and how full they are, whether they leak."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from django.db import connection as database
+from django.test import Client
+from pytest_django import Settings
+
+from access.errors import Invalid, WrongState
+from audit.ledger.actor import Actor
+from audit.ledger.models import Event
+from deployments import actions, attest, exporter, fleet, look, ollama, plan
+from deployments.connection import Unsealable, read_headers
+from deployments.models import Deployment, Node, NodeCheck
+from tests.console_process import free_port
+from tests.deployments.test_nodes import something_else
+
+ActorOf = Callable[[str], Actor]
+SECRET = "gate-of-the-proxy-7312"
+
+
+class Authority:
+    """A certificate authority of the test's own."""
+
+    def __init__(self) -> None:
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
+        self.pem = self._sign(self.name, self.key, ca=True)
+
+    def issue(self, name: str) -> tuple[str, str]:
+        """(certificate, key) as PEM."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        pem = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        return self._sign(subject, key, ca=False), pem.decode()
+
+    def _sign(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, ca: bool) -> str:
+        now = datetime.now(UTC)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self.name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .add_extension(
+                x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+                critical=False,
+            )
+        )
+        signed = builder.sign(self.key, hashes.SHA256())
+        return signed.public_bytes(serialization.Encoding.PEM).decode()
+
+
+@contextmanager
+def gate(behind: str, authority: Authority, folder: Path) -> Iterator[str]:
+    """A reverse proxy before an Ollama: TLS, a client certificate and a header, or nothing."""
+    certificate, key = authority.issue("proxy")
+    (folder / "chain").write_text(key + certificate)
+    (folder / "ca").write_text(authority.pem)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(folder / "ca"))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(folder / "chain")
+    target = ("127.0.0.1", int(behind.rsplit(":", 1)[1]))
+
+    def pump(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError, ValueError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+    def serve(raw: socket.socket) -> None:
+        with suppress(OSError), context.wrap_socket(raw, server_side=True) as client:
+            first = client.recv(65536)
+            if SECRET.encode() not in first:
+                client.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\n\r\nno\r\n")
+                return
+            with socket.create_connection(target) as node:
+                node.sendall(first)
+                back = threading.Thread(target=pump, args=(node, client), daemon=True)
+                back.start()
+                pump(client, node)
+                back.join(5)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    raw, _address = server.accept()
+                    threading.Thread(target=serve, args=(raw,), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"https://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def guarded(actor_of: ActorOf, model_node_url: str, tmp_path: Path) -> Iterator[Node]:
+    """The real node behind TLS, registered with all that its proxy asks for."""
+    authority = Authority()
+    certificate, key = authority.issue("fusebox")
+    with gate(model_node_url, authority, tmp_path) as url:
+        yield actions.register_node(
+            actor=actor_of("system"),
+            name="guarded",
+            url=url,
+            headers={"X-Gate": SECRET},
+            ca=authority.pem,
+            client_certificate=certificate,
+            client_key=key,
+        )
+
+
+def test_a_node_behind_a_proxy_is_reached_with_its_header_and_certificate(guarded: Node) -> None:
+    assert fleet.check(guarded) is not None
+    assert Node.objects.get().status == "online"
+
+
+def test_without_the_header_the_proxys_refusal_is_told(
+    actor_of: ActorOf, model_node_url: str, tmp_path: Path
+) -> None:
+    authority = Authority()
+    certificate, key = authority.issue("fusebox")
+    with (
+        gate(model_node_url, authority, tmp_path) as url,
+        pytest.raises(Invalid, match="No Ollama answers"),
+    ):
+        actions.register_node(
+            actor=actor_of("system"),
+            name="x",
+            url=url,
+            ca=authority.pem,
+            client_certificate=certificate,
+            client_key=key,
+        )
+
+
+def test_the_secrets_of_a_node_are_nowhere_in_the_clear(
+    guarded: Node, client_of: Callable[[str], Client]
+) -> None:
+    with database.cursor() as cursor:
+        cursor.execute("SELECT n::text FROM deployments_node n")
+        row = cursor.fetchone()[0]
+        cursor.execute("SELECT string_agg(convert_from(leaf, 'UTF8'), ' ') FROM ledger_event")
+        log = cursor.fetchone()[0]
+    shown = client_of("system").get(f"/api/v1/nodes/{guarded.pk}/").content.decode()
+    shown += client_of("system").get(f"/nodes/{guarded.pk}/update/").content.decode()
+    for text in (row, log, shown):
+        assert SECRET not in text
+        assert "PRIVATE KEY" not in text
+
+
+def test_another_secret_key_says_what_to_do(guarded: Node, settings: Settings) -> None:
+    settings.SECRET_KEY = "x" * 60
+    with pytest.raises(Unsealable, match="Enter them again"):
+        fleet.access_of(guarded)
+    fleet.check(guarded)
+    assert "FUSEBOX_SECRET_KEY has changed" in Node.objects.get().problem
+
+
+@pytest.mark.parametrize(
+    "lines", ["no colon", "Host: x", "X Y: z", "X: a\x00b", ": x", "Content-Length: 1"]
+)
+def test_a_header_that_cannot_be_sent_is_refused(lines: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        read_headers(lines)
+    assert refused.value.field == "headers"
+
+
+def test_a_hung_runner_is_degraded_though_the_port_answers(
+    deployment: Deployment, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet, "PROOF_S", 2.0)
+    runners = pids("ollama-lib runner")
+    for pid in runners:
+        subprocess.run(["kill", "-STOP", str(pid)], check=True)
+    try:
+        fleet.check(node, prove=True)
+    finally:
+        for pid in runners:
+            subprocess.run(["kill", "-CONT", str(pid)], check=True)
+    hung = Node.objects.get()
+    assert hung.status == "degraded"
+    assert "does not" in hung.problem
+    assert look.presence(hung) is not plan.Presence.UP
+    monkeypatch.setattr(fleet, "PROOF_S", 60.0)
+    fleet.check(node, prove=True)
+    assert Node.objects.get().status == "online"
+    assert Node.objects.get().proof_ms is not None
+    assert list(NodeCheck.objects.values_list("status", flat=True)) == ["online", "degraded"]
+
+
+def pids(pattern: str) -> list[int]:
+    """Runners of the node of this run: children of the servers that this process started."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            grandparent = int(Path(f"/proc/{parent}/stat").read_text().rsplit(")", 1)[1].split()[1])
+            if pattern in line and grandparent == os.getpid():
+                found.append(int(folder.name))
+    return found
+
+
+def test_the_machines_own_exporter_says_how_full_it_is(actor_of: ActorOf, node: Node) -> None:
+    program = shutil.which("prometheus-node-exporter") or shutil.which("node_exporter")
+    assert program, "prometheus-node-exporter is not installed; `make test` says how to get it"
+    port = free_port()
+    child = subprocess.Popen(
+        [program, f"--web.listen-address=127.0.0.1:{port}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        url = f"http://127.0.0.1:{port}/metrics"
+        deadline = time.monotonic() + 20
+        while "memory_total" not in exporter.read(url) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        actions.update_node(actor=actor_of("system"), node=node, exporter_url=url)
+        fleet.check(Node.objects.get(), prove=True)
+    finally:
+        child.send_signal(signal.SIGTERM)
+        child.wait(10)
+    machine = Node.objects.get().machine
+    assert machine["memory_total"] > machine["memory_free"] > 0
+    assert machine["cores"] > 0
+    assert Node.objects.get().capacity_bytes == machine["memory_total"]
+
+
+def test_an_exporter_that_is_away_says_so() -> None:
+    assert "problem" in exporter.read("http://127.0.0.1:9/metrics")
+    assert "problem" in exporter.read("http://169.254.169.254/metrics")
+
+
+def test_figures_of_gpus_are_added_up() -> None:
+    text = (
+        'DCGM_FI_DEV_FB_USED{gpu="0"} 1024\nDCGM_FI_DEV_FB_USED{gpu="1"} 1024\n'
+        'DCGM_FI_DEV_FB_FREE{gpu="0"} 2048\nDCGM_FI_DEV_GPU_UTIL{gpu="0"} 50\n'
+        'node_load1 1e999\nnonsense{ 3\nDCGM_FI_DEV_GPU_UTIL{gpu="1"} NaN\n'
+    )
+    assert exporter.figures(text) == {"gpu_used": 2 * 2**30, "gpu_total": 4 * 2**30, "gpu_busy": 50}
+
+
+def test_a_model_of_a_vendors_cloud_is_an_alarm_and_is_not_offered(node: Node) -> None:
+    house = ollama.House(cloud_off=False, remote=["big:cloud"])
+    report = fleet.ask(node.url)
+    remote = ollama.Tag("big:cloud", "c" * 64, 100)
+    changed = {**{f: getattr(report, f) for f in report.__dataclass_fields__}}
+    changed |= {"house": house, "tags": [*report.tags, remote]}
+    fleet.store(node, fleet.Report(**changed))
+    node.refresh_from_db()
+    assert {a["kind"] for a in node.alarms} == {"remote_model", "cloud_on"}
+    assert not node.stored.filter(tag="big:cloud").exists()
+    assert Event.objects.filter(act="node.alarm").count() == 2
+    fleet.store(node, fleet.Report(**changed))
+    assert Event.objects.filter(act="node.alarm").count() == 2
+
+
+@pytest.mark.parametrize(
+    ("version", "said", "closed"),
+    [("0.9.3", None, True), ("0.13.0", None, None), ("0.17.0", True, True), ("0.17", False, False)],
+)
+def test_whether_the_house_is_closed(version: str, said: bool | None, closed: bool | None) -> None:
+    assert attest.is_closed(Node(version=version, house={"cloud_off": said})) is closed
+
+
+def test_what_a_newer_node_says_of_clouds_is_read() -> None:
+    models = {"models": [{"name": "a:1"}, {"name": "b", "remote_host": "https://x"}, "nonsense"]}
+    body = json.dumps({**models, "cloud": {"disabled": True, "source": "env"}}).encode()
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    answer = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    with something_else(answer) as url:
+        assert ollama.Node(url).house() == ollama.House(True, ["b"])
+
+
+def test_cordoning_twice_is_refused(actor_of: ActorOf, node: Node) -> None:
+    actions.cordon(actor=actor_of("system"), node=node)
+    with pytest.raises(WrongState):
+        actions.cordon(actor=actor_of("system"), node=node)
+    actions.uncordon(actor=actor_of("system"), node=node)
+    acts = Event.objects.filter(act__startswith="node.").order_by("id")
+    assert [e.act for e in acts][-2:] == ["node.cordon", "node.uncordon"]
+
+
+@pytest.mark.parametrize("label", ["ü", "a b", "x" * 64, "-x", "a\x00"])
+def test_a_label_that_is_none_is_refused(actor_of: ActorOf, node: Node, label: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        actions.update_node(actor=actor_of("system"), node=node, labels=[label])
+    assert refused.value.field == "labels"
