@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +21,8 @@ from audit.office import actions, runs
 from audit.office.filters import Filter
 from audit.office.models import Export, RunState
 
+logger = logging.getLogger(__name__)
+
 
 def run(pk: str) -> None:
     """Take up an export that nobody makes, and make it. Safe to call twice."""
@@ -29,7 +33,7 @@ def run(pk: str) -> None:
     part = path.with_suffix(".part")
     try:
         settings.EXPORTS.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(part, "w+b", opener=_private) as file:  # noqa: PTH123  a Path takes no opener
+        with open(part, "w+b", opener=_private) as file:
             count = _write(row, file)
             size = file.seek(0, os.SEEK_END)
             file.seek(0)
@@ -47,8 +51,13 @@ def run(pk: str) -> None:
     except OSError as error:
         problem = f"the file cannot be written: {error.strerror}"
         runs.finish(row, RunState.FAILED, problem=problem)
+    except Exception as error:
+        # A format that fails would fail for ever: the row must not be taken up again and again.
+        logger.exception("the export %s failed", row.pk)
+        runs.finish(row, RunState.FAILED, problem=f"an error of ours: {type(error).__name__}")
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _write(row: Export, file: IO[bytes]) -> int:
