@@ -95,6 +95,10 @@ class Act(StrEnum):
     AUDIT_SEARCH = "audit.search"
     AUDIT_VIEW = "audit.view"
     AUDIT_EXPORT = "audit.export"
+    AUDIT_REQUEST_EXPORT = "audit.request_export"
+    AUDIT_CANCEL_EXPORT = "audit.cancel_export"
+    AUDIT_FETCH_EXPORT = "audit.fetch_export"
+    AUDIT_DISCARD_EXPORTS = "audit.discard_exports"
     AUDIT_SAVE_SEARCH = "audit.save_search"
     AUDIT_DELETE_SEARCH = "audit.delete_search"
     AUDIT_VERIFY = "audit.verify"
@@ -207,6 +211,10 @@ REGISTRY: dict[Act, Entry] = {
     Act.AUDIT_SEARCH: Entry(_("Audit log searched")),
     Act.AUDIT_VIEW: Entry(_("Event opened")),
     Act.AUDIT_EXPORT: Entry(_("Audit log exported"), severity=2),
+    Act.AUDIT_REQUEST_EXPORT: Entry(_("Export of the log requested")),
+    Act.AUDIT_CANCEL_EXPORT: Entry(_("Export of the log cancelled")),
+    Act.AUDIT_FETCH_EXPORT: Entry(_("Export of the log downloaded"), severity=2),
+    Act.AUDIT_DISCARD_EXPORTS: Entry(_("Old exports discarded")),
     Act.AUDIT_SAVE_SEARCH: Entry(_("Search saved")),
     Act.AUDIT_DELETE_SEARCH: Entry(_("Saved search deleted")),
     Act.AUDIT_VERIFY: Entry(_("Audit log verified"), severity=2),

@@ -11,7 +11,7 @@ import hashlib
 import json
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -56,7 +56,9 @@ class Bundle:
         }
 
 
-def build(wanted: Filter, target: IO[bytes]) -> Bundle:
+def build(
+    wanted: Filter, target: IO[bytes], progress: Callable[[int], None] = lambda _done: None
+) -> Bundle:
     """Write the bundle of `wanted` to an empty file that can be read and written.
 
     It holds what was committed before the call. Raises proofs.NotSealed when the sealer is away.
@@ -68,7 +70,7 @@ def build(wanted: Filter, target: IO[bytes]) -> Bundle:
         connection = stack.enter_context(export.snapshot())
         spool = stack.enter_context(tempfile.TemporaryFile())
         archive = stack.enter_context(zipfile.ZipFile(target, "w", allowZip64=True))
-        writer = _Writer(archive, made)
+        writer = _Writer(archive, made, progress)
         reader = Proofs(signed)
         if only_time:
             _range(connection, wanted, writer, reader, spool)
@@ -83,8 +85,10 @@ def build(wanted: Filter, target: IO[bytes]) -> Bundle:
 class _Writer:
     """Files of the archive, each hashed while it is written."""
 
-    def __init__(self, archive: zipfile.ZipFile, made: Bundle) -> None:
-        self.archive, self.made = archive, made
+    def __init__(
+        self, archive: zipfile.ZipFile, made: Bundle, progress: Callable[[int], None]
+    ) -> None:
+        self.archive, self.made, self.progress = archive, made, progress
 
     def add(self, name: str, pieces: Iterator[bytes], *, packed: bool = True) -> None:
         info = zipfile.ZipInfo(name, MOMENT)
@@ -115,7 +119,7 @@ def _range(
         (signed.tree, made.first, made.end),
         ["bytea", "bytea"],
     )
-    writer.add("events.jsonl", _events(rows, spool))
+    writer.add("events.jsonl", _events(rows, spool, writer))
     writer.add("proofs/leaves.bin", _spooled(spool), packed=False)
     before, after = reader.cover(0, made.first), reader.cover(made.end, signed.size)
     writer.add_json("proofs/range.json", {"before": _hex(before), "after": _hex(after)})
@@ -142,7 +146,7 @@ def _selection(
     values = (signed.tree, signed.size, *values)
     rows = export.copy(connection, leaves + only, values, ["int8", "bytea"])
     proved = ((_proof(reader, position), leaf) for position, leaf in rows)
-    writer.add("events.jsonl", _counted(_events(proved, spool), writer.made))
+    writer.add("events.jsonl", _counted(_events(proved, spool, writer), writer.made))
     writer.add("proofs/inclusion.jsonl", _spooled(spool))
 
 
@@ -151,9 +155,9 @@ def _proof(reader: Proofs, position: int) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode() + b"\n"
 
 
-def _events(rows: Rows, spool: IO[bytes]) -> Iterator[bytes]:
+def _events(rows: Rows, spool: IO[bytes], writer: _Writer) -> Iterator[bytes]:
     """The leaves as lines; what belongs to each goes to the spool."""
-    lines, beside, size = [], [], 0
+    lines, beside, size, done = [], [], 0, 0
     for proof, leaf in rows:
         lines.append(leaf)
         beside.append(proof)
@@ -161,6 +165,8 @@ def _events(rows: Rows, spool: IO[bytes]) -> Iterator[bytes]:
         if size >= PIECE_BYTES:
             spool.write(b"".join(beside))
             yield b"\n".join([*lines, b""])
+            done += len(lines)
+            writer.progress(done)
             lines, beside, size = [], [], 0
     spool.write(b"".join(beside))
     if lines:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
 from typing import IO, Any
 
 import psycopg
@@ -19,11 +20,12 @@ from django.utils import timezone
 from audit.ledger.models import Event
 from audit.office import formats, search
 from audit.office.filters import Filter
-from audit.office.formats.base import PIECE_BYTES
+from audit.office.formats.base import PIECE_BYTES, Record
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 # A reader who stops reading must not hold a snapshot for ever.
 LIMIT_S = 2 * 3600
+STEP = 1000
 
 
 class Stream:
@@ -31,11 +33,18 @@ class Stream:
 
     newest: the id of its newest event, empty when it holds none. A failure while reading raises:
     who sends the pieces on must break off then, not end as if all had been sent. `extra` are lines
-    that a file may show of itself.
+    that a file may show of itself, `folder` is for unfinished parts; progress is called now and
+    then with the number of events that were read, and may raise.
     """
 
     def __init__(
-        self, wanted: Filter, format: str, *, extra: Mapping[str, str] | None = None
+        self,
+        wanted: Filter,
+        format: str,
+        *,
+        extra: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        progress: Callable[[int], None] = lambda _done: None,
     ) -> None:
         chosen = formats.ALL[format]
         self.format = format
@@ -49,11 +58,11 @@ class Stream:
             self.close()
             raise
         # Now, while the reader's language is the active one.
-        draw = chosen.begin(formats.About(wanted, self.count, extra or {}))
+        draw = chosen.begin(formats.About(wanted, self.count, extra or {}, folder))
         query, params = sql(chosen.columns(rows.order_by("id")))
         types = list(chosen.types)
         self._draw: Callable[[], Iterator[bytes]] = lambda: draw(
-            copy(self._connection, query, params, types)
+            _told(copy(self._connection, query, params, types), progress)
         )
 
     def _begin(self, rows: QuerySet[Event]) -> None:
@@ -93,6 +102,13 @@ class Stream:
     def close(self) -> None:
         self._pieces = None
         self._connection.close()
+
+
+def _told(records: Iterator[Record], progress: Callable[[int], None]) -> Iterator[Record]:
+    for number, record in enumerate(records):
+        if not number % STEP:
+            progress(number)
+        yield record
 
 
 class Drawn:

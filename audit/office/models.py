@@ -1,4 +1,4 @@
-"""What the auditor's office keeps of its own: verifications and saved searches."""
+"""What the auditor's office keeps of its own: verifications, exports and saved searches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 
-class VerificationState(models.TextChoices):
+class RunState(models.TextChoices):
     QUEUED = "queued", _("Waiting")
     RUNNING = "running", _("Running")
     DONE = "done", _("Done")
@@ -18,28 +18,20 @@ class VerificationState(models.TextChoices):
     CANCELLED = "cancelled", _("Cancelled")
 
 
-UNDER_WAY = (VerificationState.QUEUED, VerificationState.RUNNING)
+UNDER_WAY = (RunState.QUEUED, RunState.RUNNING)
 
 
-class Verification(models.Model):
-    """A verification of the live log. One at a time; a worker that is killed leaves its sign of
-    life to go stale, and another takes it up from the beginning.
-
-    findings: integrity, completeness, cannot and notes, each a list of sentences.
-    """
+class Run(models.Model):
+    """Long work in a worker. One that is killed leaves its sign of life to go stale, and another
+    takes it up from the beginning, as the next attempt."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    state = models.CharField(
-        max_length=16, choices=VerificationState, default=VerificationState.QUEUED
-    )
-    since_last = models.BooleanField(default=False)
+    state = models.CharField(max_length=16, choices=RunState, default=RunState.QUEUED)
     requester_id = models.CharField(max_length=64)
     requester = models.CharField(max_length=120)
     done = models.BigIntegerField(default=0)
     total = models.BigIntegerField(default=0)
-    exit_code = models.SmallIntegerField(null=True)
-    origin = models.CharField(max_length=200, blank=True)
-    findings = models.JSONField(default=dict)
+    attempt = models.PositiveIntegerField(default=0)
     problem = models.TextField(blank=True)
     cancel_requested_at = models.DateTimeField(null=True)
     beat_at = models.DateTimeField(db_default=Now())
@@ -47,7 +39,30 @@ class Verification(models.Model):
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
+        abstract = True
         ordering = ("-created_at",)
+
+    @property
+    def is_final(self) -> bool:
+        return self.state not in UNDER_WAY
+
+    @property
+    def percent(self) -> int | None:
+        return min(100, self.done * 100 // self.total) if self.total else None
+
+
+class Verification(Run):
+    """A verification of the live log; one at a time.
+
+    findings: integrity, completeness, cannot and notes, each a list of sentences.
+    """
+
+    since_last = models.BooleanField(default=False)
+    exit_code = models.SmallIntegerField(null=True)
+    origin = models.CharField(max_length=200, blank=True)
+    findings = models.JSONField(default=dict)
+
+    class Meta(Run.Meta):
         constraints = [
             models.UniqueConstraint(
                 models.Value(1),
@@ -59,13 +74,21 @@ class Verification(models.Model):
     def __str__(self) -> str:
         return f"verification of {self.created_at}"
 
-    @property
-    def is_final(self) -> bool:
-        return self.state not in UNDER_WAY
 
-    @property
-    def percent(self) -> int | None:
-        return min(100, self.done * 100 // self.total) if self.total else None
+class Export(Run):
+    """An export too large for a page to wait for. `query` is its filter as texts; `stored` is the
+    finished file's name in the folder of exports, empty until it is whole; `size` is in bytes.
+    Row and file go a day after it was made: the log keeps that it was."""
+
+    format = models.CharField(max_length=16)
+    query = models.JSONField(default=dict)
+    language = models.CharField(max_length=16)
+    stored = models.CharField(max_length=80, blank=True)
+    size = models.BigIntegerField(default=0)
+    sha256 = models.CharField(max_length=64, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.format} of {self.created_at}"
 
 
 class SavedSearch(models.Model):

@@ -74,6 +74,11 @@ def page(wanted: Filter, *, before: str = "", after: str = "") -> Page:
     )
 
 
+def is_more_than(wanted: Filter, most: int) -> bool:
+    """Whether a filter finds more than `most` events, without counting all of them."""
+    return events(wanted).order_by()[most : most + 1].exists()
+
+
 def same_request(event: Event) -> list[Event]:
     """What else the same request did, in order; the event itself is among them."""
     if not event.request_id:

@@ -12,7 +12,7 @@ from audit.ledger import proofs
 from audit.ledger.certificate import Certificate, NotTrusted, read_certificate
 from audit.ledger.models import Acknowledgement, Checkpoint, Event, Pending, Sealer, SealerState
 from audit.ledger.proofs import Signed
-from audit.office.models import UNDER_WAY, Verification, VerificationState
+from audit.office.models import UNDER_WAY, RunState, Verification
 
 SILENT = timedelta(seconds=60)
 SHOWN = 10
@@ -45,7 +45,7 @@ def now() -> Standing:
     sealer = Sealer.objects.first()
     signed = proofs.newest()
     newest = Checkpoint.objects.filter(tree=signed.tree).order_by("-pk").first() if signed else None
-    last = Verification.objects.filter(state=VerificationState.DONE).first()
+    last = Verification.objects.filter(state=RunState.DONE).first()
     return Standing(
         state=_state(sealer, signed, last),
         sealer=sealer,

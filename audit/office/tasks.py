@@ -5,7 +5,8 @@ from __future__ import annotations
 from celery import shared_task
 
 from audit.ledger.actor import Actor
-from audit.office import actions, verifying, wake
+from audit.office import actions, exporting, runs, verifying, wake
+from audit.office.models import Export, Verification
 
 
 @shared_task(name=wake.RUN_VERIFICATION, ignore_result=True)
@@ -13,13 +14,25 @@ def run_verification(pk: str) -> None:
     verifying.run(pk)
 
 
+@shared_task(name=wake.MAKE_EXPORT, ignore_result=True)
+def make_export(pk: str) -> None:
+    exporting.run(pk)
+
+
 @shared_task(name="audit.dispatch_forgotten", ignore_result=True, expires=10)
 def dispatch_forgotten() -> None:
-    for pk in verifying.forgotten():
-        wake.now(pk)
+    for pk in runs.forgotten(Verification):
+        wake.verification(pk)
+    for pk in runs.forgotten(Export):
+        wake.export(pk)
 
 
 @shared_task(name="audit.verify_nightly", ignore_result=True, expires=3600)
 def verify_nightly() -> None:
     """The whole log, every night; the verdict is an event."""
     actions.request_verification(actor=Actor.system("beat"))
+
+
+@shared_task(name="audit.discard_exports", ignore_result=True, expires=3600)
+def discard_exports() -> None:
+    actions.discard_exports(actor=Actor.system("beat"))

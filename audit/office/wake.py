@@ -1,4 +1,4 @@
-"""Waking a worker for a verification. The row is the truth: a broker that is away delays it."""
+"""Waking a worker for a run. The row is the truth: a broker that is away only delays it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ from kombu.exceptions import OperationalError
 logger = logging.getLogger(__name__)
 
 RUN_VERIFICATION = "audit.run_verification"
+MAKE_EXPORT = "audit.make_export"
 
 
-def now(pk: UUID) -> None:
+def verification(pk: UUID) -> None:
+    _send(RUN_VERIFICATION, pk)
+
+
+def export(pk: UUID) -> None:
+    _send(MAKE_EXPORT, pk)
+
+
+def _send(task: str, pk: UUID) -> None:
     try:
-        current_app.send_task(RUN_VERIFICATION, args=[str(pk)], retry=False)
+        current_app.send_task(task, args=[str(pk)], retry=False)
     except (OperationalError, OSError) as error:
-        logger.warning("the broker is away; the verification starts later: %s", error)
+        logger.warning("the broker is away; %s starts later: %s", task, error)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse, StreamingHttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
@@ -23,11 +24,11 @@ from audit.office.filters import Filter
 from audit.office.models import SavedSearch
 from audit.office.reading import CATEGORY_NAMES, OUTCOME_NAMES, Reading, sentence
 from console.htmx import render_page
-from console.requests import PageRequest
+from console.requests import PageRequest, act
 
-# Where the name of a format is not how its files are called.
 FIRST = ("csv", "jsonl")
-SUFFIXES = {"ocsf": "ocsf.jsonl", "syslog": "syslog.txt", "cef": "cef.txt"}
+# An archive is made whole before its first byte is sent: more than this is a worker's.
+BUNDLE_IN_REQUEST = 50_000
 LABELS = {
     "person": _("Person"),
     "act": _("Action"),
@@ -67,7 +68,7 @@ def event_list(request: PageRequest) -> HttpResponse:
         "page": page,
         "rows": [Reading(event) for event in page.events],
         "active": active,
-        "chips": [_chip(wanted, active, name) for name in active],
+        "chips": chips(wanted),
         "query": urlencode(active),
     }
     return render_page(request, "audit/list.html", context, partial="events")
@@ -85,25 +86,24 @@ def event_detail(request: PageRequest, pk: UUID) -> HttpResponse:
 
 
 @require_POST
-def event_export(request: PageRequest) -> StreamingHttpResponse:
-    """The filtered set as a file, streamed. A failure in the middle breaks the download off."""
+def event_export(request: PageRequest) -> HttpResponse | StreamingHttpResponse:
+    """The filtered set as a file, streamed; what would take long is handed to a worker. A failure
+    in the middle breaks the download off."""
     policy.require(request.actor, Act.AUDIT_EXPORT)
     wanted = Filter.parse(request.POST.dict())
-    if request.POST.get("format") == "bundle":
-        return _bundle(request, wanted)
-    stream = actions.export(
-        actor=request.actor, wanted=wanted, format=request.POST.get("format", "")
-    )
-    most = formats.ALL[stream.format].in_request
-    if most and stream.count > most:
-        stream.close()
-        raise Invalid(
-            _("More than %(most)d events: narrow the filter, or use manage.py audit_export.")
-            % {"most": most},
-            field="format",
+    format = request.POST.get("format", "")
+    chosen = formats.ALL.get(format)
+    if search.is_more_than(wanted, chosen.in_request if chosen else BUNDLE_IN_REQUEST):
+        return act(
+            request,
+            lambda: actions.request_export(actor=request.actor, wanted=wanted, format=format),
+            done=_("It is being made; you need not wait for it."),
+            then=reverse("export-list"),
         )
-    suffix = SUFFIXES.get(stream.format, stream.format)
-    name = f"fusebox-events-{timezone.localtime():%Y%m%d-%H%M%S}.{suffix}"
+    if format == "bundle":
+        return _bundle(request, wanted)
+    stream = actions.export(actor=request.actor, wanted=wanted, format=format)
+    name = f"fusebox-events-{timezone.localtime():%Y%m%d-%H%M%S}.{suffix_of(format)}"
     return StreamingHttpResponse(
         Drawn(stream) if isinstance(request, ASGIRequest) else stream,
         content_type=stream.content_type,
@@ -112,6 +112,12 @@ def event_export(request: PageRequest) -> StreamingHttpResponse:
             "Cache-Control": "no-store",
         },
     )
+
+
+def suffix_of(format: str) -> str:
+    """How a file of a format ends."""
+    chosen = formats.ALL.get(format)
+    return (chosen.suffix or chosen.name) if chosen else "zip"
 
 
 def _bundle(request: PageRequest, wanted: Filter) -> StreamingHttpResponse:
@@ -138,6 +144,12 @@ def _local_times(wanted: Filter) -> dict[str, str]:
     """The times as a form's field shows them."""
     times = {"start": wanted.start, "end": wanted.end}
     return {n: f"{timezone.localtime(t):%Y-%m-%dT%H:%M}" if t else "" for n, t in times.items()}
+
+
+def chips(wanted: Filter) -> list[dict[str, Any]]:
+    """A filter in words, part by part."""
+    active = wanted.active()
+    return [_chip(wanted, active, name) for name in active]
 
 
 def _chip(wanted: Filter, active: dict[str, str], name: str) -> dict[str, Any]:

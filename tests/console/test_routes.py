@@ -17,7 +17,7 @@ from access import actions
 from access.models import Key, Team, User
 from audit.ledger.actor import Actor
 from audit.ledger.models import Event
-from audit.office.models import SavedSearch, Verification
+from audit.office.models import Export, SavedSearch, Verification
 from deployments.models import (
     Deployment,
     Model,
@@ -107,6 +107,9 @@ ROWS: dict[str, tuple[str, str]] = {
     "event-list": ("snnon", "snnon"),
     "event-detail": ("snnon", "snnon"),
     "event-export": ("smmmm", "snnvn"),
+    "export-list": ("snnon", "snnon"),
+    "export-fetch": ("smmmm", "snnvn"),
+    "export-cancel": ("smmmm", "snnvn"),
     "event-counts": ("snnon", "snnon"),
     "search-save": ("smmmm", "snnvn"),
     "search-delete": ("smmmm", "snnvn"),
@@ -202,6 +205,7 @@ def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str
         "key": key.pk,
         "event": event.pk,
         "search": SavedSearch.objects.create(owner_id=people["audit"].pk, name="s").pk,
+        "export": Export.objects.create(requester="t", format="csv").pk,
         "log": Verification.objects.create(requester="t").pk,
     }
     found = {}

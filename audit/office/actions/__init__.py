@@ -1,6 +1,12 @@
 """The auditor's verbs, a module a noun."""
 
 from audit.office.actions.events import export, export_bundle, search, view
+from audit.office.actions.exports import (
+    cancel_export,
+    discard_exports,
+    fetch_export,
+    request_export,
+)
 from audit.office.actions.searches import delete_search, save_search
 from audit.office.actions.verification import (
     acknowledge_rollback,
@@ -11,10 +17,14 @@ from audit.office.actions.verification import (
 
 __all__ = [
     "acknowledge_rollback",
+    "cancel_export",
     "cancel_verification",
     "delete_search",
+    "discard_exports",
     "export",
     "export_bundle",
+    "fetch_export",
+    "request_export",
     "request_verification",
     "save_search",
     "search",

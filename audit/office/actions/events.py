@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import IO
 from uuid import UUID
 
@@ -61,7 +62,13 @@ def view(*, actor: Actor, pk: UUID) -> Event:
 
 
 def export(
-    *, actor: Actor, wanted: Filter, format: str, details: Mapping[str, str] | None = None
+    *,
+    actor: Actor,
+    wanted: Filter,
+    format: str,
+    details: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    progress: Callable[[int], None] = lambda _done: None,
 ) -> exporting.Stream:
     """The events of a filter as a stream, to be closed by who takes it.
 
@@ -71,7 +78,8 @@ def export(
     chosen = formats.ALL.get(format)
     if chosen is None:
         raise Invalid(_("There is no such format."), field="format")
-    stream = exporting.Stream(wanted, format, extra=standing.lines() if format == "pdf" else None)
+    extra = standing.lines() if format == "pdf" else None
+    stream = exporting.Stream(wanted, format, extra=extra, folder=folder, progress=progress)
     try:
         with transaction.atomic():
             log.record(
@@ -93,14 +101,19 @@ def export(
 
 
 def export_bundle(
-    *, actor: Actor, wanted: Filter, target: IO[bytes], details: Mapping[str, str] | None = None
+    *,
+    actor: Actor,
+    wanted: Filter,
+    target: IO[bytes],
+    details: Mapping[str, str] | None = None,
+    progress: Callable[[int], None] = lambda _done: None,
 ) -> Bundle:
     """Write the evidence of a filter to a file. Its event has the hash of its manifest.
 
     Raises audit.ledger.proofs.NotSealed, and writes nothing usable, when the sealer is away.
     """
     policy.require(actor, Act.AUDIT_EXPORT)
-    made = bundling.build(wanted, target)
+    made = bundling.build(wanted, target, progress)
     with transaction.atomic():
         log.record(
             actor,

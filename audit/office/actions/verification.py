@@ -22,7 +22,7 @@ from audit.ledger.models import Acknowledgement, Sealer, SealerState
 from audit.ledger.report import FINE, Report
 from audit.office import search as searching
 from audit.office import wake
-from audit.office.models import UNDER_WAY, VerificationState
+from audit.office.models import UNDER_WAY, RunState
 from audit.office.models import Verification as Run
 
 MAX_REASON = 500
@@ -80,7 +80,7 @@ def request_verification(*, actor: Actor, since_last: bool = False) -> Run:
         )
         if new:
             log.record(actor, Act.AUDIT_REQUEST_VERIFICATION, Obj("verification", str(made.pk)))
-            transaction.on_commit(lambda: wake.now(made.pk))
+            transaction.on_commit(lambda: wake.verification(made.pk))
     return made
 
 
@@ -88,9 +88,9 @@ def cancel_verification(*, actor: Actor, run: Run) -> Run:
     """Ask the worker to stop; one that nobody has begun ends at once."""
     policy.require(actor, Act.AUDIT_CANCEL_VERIFICATION)
     with transaction.atomic():
-        waiting = Run.objects.filter(pk=run.pk, state=VerificationState.QUEUED)
-        if not waiting.update(state=VerificationState.CANCELLED, finished_at=Now()):
-            running = Run.objects.filter(pk=run.pk, state=VerificationState.RUNNING)
+        waiting = Run.objects.filter(pk=run.pk, state=RunState.QUEUED)
+        if not waiting.update(state=RunState.CANCELLED, finished_at=Now()):
+            running = Run.objects.filter(pk=run.pk, state=RunState.RUNNING)
             if not running.filter(cancel_requested_at=None).update(cancel_requested_at=Now()):
                 raise WrongState(_("This verification has already ended."))
         log.record(actor, Act.AUDIT_CANCEL_VERIFICATION, Obj("verification", str(run.pk)))

@@ -38,7 +38,7 @@ class Format:
     """One way to write events. `begin` is called while the reader's language is the active one.
 
     columns: what is selected, as COPY's `types`. in_request: how many events a page makes while
-    the reader waits, where a file must be whole before it can be sent; 0 for no limit.
+    the reader waits; more is made by a worker. suffix: of its files, where it is not the name.
     """
 
     name: str
@@ -48,7 +48,8 @@ class Format:
     columns: Callable[[QuerySet[Event]], QuerySet[Event, Any]]
     types: Sequence[str]
     begin: Callable[[About], Draw]
-    in_request: int = 0
+    in_request: int = 1_000_000
+    suffix: str = ""
 
 
 def lines(made: Iterable[bytes]) -> Iterator[bytes]:

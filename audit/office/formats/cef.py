@@ -118,6 +118,7 @@ def _begin(about: About) -> Draw:
 
 CEF = Format(
     name="cef",
+    suffix="cef.txt",
     title="CEF",
     purpose=_("For ArcSight and other log collectors: one line an event"),
     content_type="text/plain; charset=utf-8",

@@ -238,6 +238,7 @@ def _begin(about: About) -> Draw:
 
 OCSF = Format(
     name="ocsf",
+    suffix="ocsf.jsonl",
     title="OCSF 1.8",
     purpose=_("For cloud SIEM and data lakes: one JSON object a line"),
     content_type="application/x-ndjson",

@@ -96,6 +96,7 @@ def _begin(about: About) -> Draw:
 
 SYSLOG = Format(
     name="syslog",
+    suffix="syslog.txt",
     title="Syslog (RFC 5424)",
     purpose=_("For rsyslog, QRadar and the like: one message a line"),
     content_type="text/plain; charset=utf-8",

@@ -1,0 +1,70 @@
+"""Exports that a worker makes: how far they are, fetch one, cancel one."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpResponse, StreamingHttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from access import policy
+from audit.ledger.acts import Act
+from audit.office import actions, formats
+from audit.office.export import Pieces
+from audit.office.filters import Filter
+from audit.office.models import Export
+from console.htmx import render_page
+from console.requests import PageRequest, act
+from console.views.audit import chips, suffix_of
+
+SHOWN = 50
+
+
+def export_list(request: PageRequest) -> HttpResponse:
+    policy.require(request.actor, Act.AUDIT_EXPORT)
+    rows = list(Export.objects.all()[:SHOWN])
+    context = {
+        "rows": [(row, _title(row), chips(Filter.parse(row.query))) for row in rows],
+        "live": any(not row.is_final for row in rows),
+    }
+    return render_page(request, "audit/exports.html", context, partial="exports")
+
+
+@require_POST
+def export_cancel(request: PageRequest, pk: UUID) -> HttpResponse:
+    export = policy.get_for(request.actor, Act.AUDIT_CANCEL_EXPORT, Export.objects.all(), pk)
+    return act(
+        request,
+        lambda: actions.cancel_export(actor=request.actor, export=export),
+        done=_("The export is being cancelled."),
+        then=reverse("export-list"),
+    )
+
+
+@require_POST
+def export_fetch(request: PageRequest, pk: UUID) -> StreamingHttpResponse:
+    """The file. Fetching is a POST: it leaves an event."""
+    export = policy.get_for(request.actor, Act.AUDIT_FETCH_EXPORT, Export.objects.all(), pk)
+    path = actions.fetch_export(actor=request.actor, export=export)
+    pieces = Pieces(path.open("rb"))
+    made = timezone.localtime(export.created_at)
+    chosen = formats.ALL.get(export.format)
+    return StreamingHttpResponse(
+        pieces if isinstance(request, ASGIRequest) else iter(pieces),
+        content_type=chosen.content_type if chosen else "application/zip",
+        headers={
+            "Content-Disposition": "attachment; filename="
+            f'"fusebox-events-{made:%Y%m%d-%H%M%S}.{suffix_of(export.format)}"',
+            "Content-Length": str(export.size),
+            "Cache-Control": "no-store",
+        },
+    )
+
+
+def _title(export: Export) -> str:
+    chosen = formats.ALL.get(export.format)
+    return chosen.title if chosen else _("Evidence archive")
