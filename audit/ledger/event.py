@@ -9,17 +9,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from audit.ledger.canonical import canonical, clean_text, commitment, leaf_hash
-from audit.ledger.identifiers import uuid7
+from audit.ledger.identifiers import stamp
 
 SCHEMA_VERSION = 1
 MAX_ITEMS = 20
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,8 @@ def build(
     """
     if draft.outcome not in OUTCOMES:
         raise ValueError(f"unknown outcome {draft.outcome!r}")
-    event_id = uuid7()
-    moment = now or datetime.now(UTC)
+    event_id, made_ns = stamp()
+    moment = now or EPOCH + timedelta(microseconds=made_ns // 1000)
     red = _Commitments()
     envelope: dict[str, Any] = {
         "v": SCHEMA_VERSION,

@@ -87,16 +87,15 @@ def _events(part: tuple[str, str, int, int, datetime, timedelta]) -> Iterator[Ev
     for number in range(first, first + count):
         moment = start + step * number
         # An event's id tells its time: here it is the time that is made up.
-        made = functools.partial(_uuid7, moment, number, dice)
-        setattr(building, "uuid7", made)  # noqa: B010  for this process of the bench only
+        made = functools.partial(_stamp, moment, number, dice)
+        setattr(building, "stamp", made)  # noqa: B010  for this process of the bench only
         yield build(_draft(dice, number), log=log, now=moment)
 
 
-def _uuid7(moment: datetime, number: int, dice: random.Random) -> UUID:
+def _stamp(moment: datetime, number: int, dice: random.Random) -> tuple[UUID, int]:
     ms = int(moment.timestamp() * 1000)
-    return UUID(
-        int=(ms << 80) | (7 << 76) | ((number & 0xFFF) << 64) | (2 << 62) | dice.getrandbits(62)
-    )
+    tail = (2 << 62) | dice.getrandbits(62)
+    return UUID(int=(ms << 80) | (7 << 76) | ((number & 0xFFF) << 64) | tail), ms * 1_000_000
 
 
 def _draft(dice: random.Random, number: int) -> Draft:
