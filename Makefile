@@ -23,7 +23,7 @@ up: .venv/.base .venv/.engines messages-compiled ## set everything up and run th
 	@exec $(BIN)/python -m console.embedded
 
 .PHONY: test
-test: setup .venv/.models browser registry exporter lint check ## set everything up and run every check and test, on real parts
+test: setup .venv/.models browser registry exporter receiver lint check ## set everything up and run every check and test, on real parts
 	$(PYTEST) -m "not browser"
 	DJANGO_ALLOW_ASYNC_UNSAFE=1 $(PYTEST) -m browser
 
@@ -165,6 +165,19 @@ browser:
 		echo "The browser tests need Chromium and a Chinese font. Install the packages chromium," \
 			"fontconfig and fonts-noto-cjk (Debian: sudo apt-get install chromium fontconfig" \
 			"fonts-noto-cjk), then run this again." >&2; exit 1; \
+	fi
+
+.PHONY: receiver
+receiver:
+	@if command -v rsyslogd >/dev/null && ls /usr/lib/*/rsyslog/lmnsd_gtls.so >/dev/null 2>&1; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing rsyslog for the tests of forwarding"; \
+		apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			rsyslog rsyslog-gnutls >/dev/null; \
+	else \
+		echo "The tests of forwarding need rsyslog with TLS (Debian: sudo apt-get install rsyslog" \
+			"rsyslog-gnutls). Install it, then run this again." >&2; exit 1; \
 	fi
 
 .PHONY: registry

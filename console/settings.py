@@ -35,6 +35,18 @@ SEALER_DIR = Path(env.str("FUSEBOX_SEALER_DIR", "") or DATA_DIR / "sealer")
 LOG_CERTIFICATE = Path(
     env.str("FUSEBOX_LOG_CERTIFICATE", "") or SEALER_DIR / "fusebox-certificate.txt"
 )
+
+# --- copies of the log outside (manage.py audit_forward) --------------------------------------
+SYSLOG_URL = env.str("FUSEBOX_SYSLOG_URL", "")
+SYSLOG_CA, SYSLOG_CERT, SYSLOG_KEY, CHECKPOINT_DIR = (
+    Path(value) if value else None
+    for value in (
+        env.str("FUSEBOX_SYSLOG_CA", ""),
+        env.str("FUSEBOX_SYSLOG_CERT", ""),
+        env.str("FUSEBOX_SYSLOG_KEY", ""),
+        env.str("FUSEBOX_CHECKPOINT_DIR", ""),
+    )
+)
 BEHIND_TLS = env.bool("FUSEBOX_BEHIND_TLS", False)
 ALLOWED_HOSTS = env.list("FUSEBOX_ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = [FUSEBOX_PUBLIC_URL]

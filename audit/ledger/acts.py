@@ -101,6 +101,8 @@ class Act(StrEnum):
     AUDIT_DISCARD_EXPORTS = "audit.discard_exports"
     AUDIT_SAVE_SEARCH = "audit.save_search"
     AUDIT_DELETE_SEARCH = "audit.delete_search"
+    AUDIT_SINK_DOWN = "audit.sink_down"
+    AUDIT_SINK_UP = "audit.sink_up"
     AUDIT_VERIFY = "audit.verify"
     AUDIT_REQUEST_VERIFICATION = "audit.request_verification"
     AUDIT_CANCEL_VERIFICATION = "audit.cancel_verification"
@@ -217,6 +219,8 @@ REGISTRY: dict[Act, Entry] = {
     Act.AUDIT_DISCARD_EXPORTS: Entry(_("Old exports discarded")),
     Act.AUDIT_SAVE_SEARCH: Entry(_("Search saved")),
     Act.AUDIT_DELETE_SEARCH: Entry(_("Saved search deleted")),
+    Act.AUDIT_SINK_DOWN: Entry(_("An outside copy of the log is late"), severity=4),
+    Act.AUDIT_SINK_UP: Entry(_("An outside copy of the log is kept again"), severity=2),
     Act.AUDIT_VERIFY: Entry(_("Audit log verified"), severity=2),
     Act.AUDIT_REQUEST_VERIFICATION: Entry(_("Verification of the log requested")),
     Act.AUDIT_CANCEL_VERIFICATION: Entry(_("Verification of the log cancelled")),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 
@@ -18,6 +20,7 @@ class RunState(models.TextChoices):
     CANCELLED = "cancelled", _("Cancelled")
 
 
+SILENT = timedelta(seconds=60)
 UNDER_WAY = (RunState.QUEUED, RunState.RUNNING)
 
 
@@ -89,6 +92,36 @@ class Export(Run):
 
     def __str__(self) -> str:
         return f"{self.format} of {self.created_at}"
+
+
+class OutsideCopy(models.Model):
+    """How a copy of the log outside the house stands; a row a place, written by the forwarder.
+
+    `position`: events of `tree` that were confirmed. `size`: leaves of the newest signed head
+    there. `problem` is empty while all is well, `since` says from when it is not.
+    """
+
+    name = models.CharField(primary_key=True, max_length=32)
+    address = models.CharField(max_length=300)
+    tree = models.PositiveSmallIntegerField(default=0)
+    position = models.BigIntegerField(default=0)
+    size = models.BigIntegerField(default=0)
+    confirmed_at = models.DateTimeField(null=True)
+    beat_at = models.DateTimeField(db_default=Now())
+    problem = models.TextField(blank=True)
+    since = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("name",)
+        verbose_name_plural = "outside copies"
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_silent(self) -> bool:
+        """Nobody tends it: the forwarder is away."""
+        return timezone.now() - self.beat_at > SILENT
 
 
 class SavedSearch(models.Model):

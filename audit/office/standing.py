@@ -12,7 +12,7 @@ from audit.ledger import proofs
 from audit.ledger.certificate import Certificate, NotTrusted, read_certificate
 from audit.ledger.models import Acknowledgement, Checkpoint, Event, Pending, Sealer, SealerState
 from audit.ledger.proofs import Signed
-from audit.office.models import UNDER_WAY, RunState, Verification
+from audit.office.models import UNDER_WAY, OutsideCopy, RunState, Verification
 
 SILENT = timedelta(seconds=60)
 SHOWN = 10
@@ -35,6 +35,7 @@ class Standing:
     under_way: Verification | None
     acknowledged: int
     exported_at: datetime | None
+    copies: list[OutsideCopy]
 
 
 VERDICTS = {0: "whole", 1: "tampered", 2: "incomplete", 3: "unconfirmed"}
@@ -57,6 +58,7 @@ def now() -> Standing:
         under_way=Verification.objects.filter(state__in=UNDER_WAY).first(),
         acknowledged=acknowledged(sealer),
         exported_at=_last_bundle(),
+        copies=list(OutsideCopy.objects.all()),
     )
 
 

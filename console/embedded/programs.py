@@ -1,4 +1,4 @@
-"""The children that are our own programs: web with gateway, worker, beat, sealer."""
+"""The children that are our own programs: web with gateway, worker, beat, sealer, forwarder."""
 
 from __future__ import annotations
 
@@ -83,6 +83,10 @@ def beat(installation: Installation, env: Mapping[str, str]) -> Program:
         "--schedule", schedule, "--pidfile=",
     ]  # fmt: skip
     return Program("beat", arguments, installation, env)
+
+
+def forwarder(installation: Installation, env: Mapping[str, str]) -> Program:
+    return Program("forwarder", ["django", "audit_forward"], installation, env)
 
 
 def sealer(installation: Installation, env: Mapping[str, str]) -> Program:

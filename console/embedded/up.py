@@ -123,6 +123,10 @@ def _programs(
     with step("sealer"):
         sealer = programs.sealer(installation, env)
         supervisor.start(Child(sealer, logs / "sealer.log", program=True))
+    if env.get("FUSEBOX_SYSLOG_URL") or env.get("FUSEBOX_CHECKPOINT_DIR"):
+        with step("forwarder"):
+            forwarder = programs.forwarder(installation, env)
+            supervisor.start(Child(forwarder, logs / "forwarder.log", program=True))
     with step("worker and beat"):
         worker, beat = programs.worker(installation, env), programs.beat(installation, env)
         cold = signal.SIGQUIT

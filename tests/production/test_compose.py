@@ -19,7 +19,7 @@ HERE = ROOT / "tests" / "production"
 TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = ["web", "gateway", "worker", "beat", "sealer", "migrate"]
+OURS = ["web", "gateway", "worker", "beat", "sealer", "forwarder", "migrate"]
 OF_OTHERS = {
     "OLLAMA_NO_CLOUD",
     "POSTGRES_PASSWORD_FILE",

@@ -7,6 +7,7 @@ from audit.office.actions.exports import (
     fetch_export,
     request_export,
 )
+from audit.office.actions.outside import outside_copy_kept, outside_copy_late
 from audit.office.actions.searches import delete_search, save_search
 from audit.office.actions.verification import (
     acknowledge_rollback,
@@ -24,6 +25,8 @@ __all__ = [
     "export",
     "export_bundle",
     "fetch_export",
+    "outside_copy_kept",
+    "outside_copy_late",
     "request_export",
     "request_verification",
     "save_search",

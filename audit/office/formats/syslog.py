@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
 
@@ -25,14 +27,36 @@ NOT_PRINTABLE = re.compile(r"[^\x21-\x7e]")
 WRITER = re.compile(r"[^@]*@(?P<host>.*)/(?P<pid>\d+)\Z", re.DOTALL)
 
 
-def line(event: Opened) -> bytes:
-    """The event as one message without a line end, at most MAX_BYTES long."""
+def line(event: Opened, position: int | None = None) -> bytes:
+    """The event as one message without a line end, at most MAX_BYTES long. `position` is the one
+    that it was sealed at: positions have no gaps, so that a lost message shows."""
+    place = {} if position is None else {"seq": str(position)}
     leaf = ascii_json(event.leaf) if event.leaf else ""
-    whole = _message(event, _all(event), leaf)
+    whole = _message(event, place | _all(event), leaf)
     if leaf and len(whole) <= MAX_BYTES:
         return whole
     told = visible(f"{event.act} {event.outcome}")[:MAX_VALUE]
-    return _message(event, {**_least(event), "short": "1"}, told)
+    return _message(event, {**place, **_least(event), "short": "1"}, told)
+
+
+def head(tree: int, size: int, note: str, signed_at: datetime) -> bytes:
+    """A signed head: whoever keeps it holds proof up to its event."""
+    data = f'tree="{tree}" size="{size}"'
+    return _own(5, signed_at, "checkpoint", data, ascii_json({"checkpoint": note}))
+
+
+def missing(tree: int, position: int, event_id: UUID) -> bytes:
+    """In the place of an event that was sealed and is gone."""
+    data = f'tree="{tree}" seq="{position}" id="{event_id}"'
+    return _own(2, datetime.now(UTC), "audit.missing", data, "a sealed event is missing")
+
+
+def _own(severity: int, at: datetime, name: str, data: str, text: str) -> bytes:
+    """A message about the log itself. Its values are ours: numbers, ids and signed notes."""
+    time = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return (
+        f"<{FACILITY * 8 + severity}>1 {time} - fusebox - {name} [{SD_ID} {data}] {text}".encode()
+    )
 
 
 def framed(message: bytes) -> bytes:

@@ -1,0 +1,113 @@
+"""Signed heads as files in a folder that keeps them: a WORM mount, a USB stick, another machine.
+
+Every head is a file of its own, made once, written to disk and never touched again.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from audit.ledger.models import Checkpoint
+from audit.office.models import OutsideCopy
+from audit.office.outside.sink import Sink, SinkDown
+
+BATCH = 200
+
+
+class Folder(Sink):
+    name = "folder"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.address = str(path)
+
+    def look(self, copy: OutsideCopy) -> None:
+        """The folder is a folder, may be written to, and still has the newest head we gave it."""
+        folder = self._open()
+        try:
+            if not os.access(".", os.W_OK | os.X_OK, dir_fd=folder):
+                raise SinkDown(f"{self._path} may not be written to")
+            newest = Checkpoint.objects.filter(tree=copy.tree, size=copy.size).first()
+            if newest is not None and copy.confirmed_at and not _holds(folder, newest):
+                raise SinkDown(f"{_name(newest)} is no longer in {self._path}, or was changed")
+        except OSError as error:
+            raise self._down(error) from error
+        finally:
+            os.close(folder)
+
+    def send(self, copy: OutsideCopy) -> OutsideCopy | None:
+        """All heads after the newest that is there, in their order."""
+        since = Checkpoint.objects.filter(tree=copy.tree, size__gt=copy.size)
+        heads = list(since.order_by("size", "pk")[:BATCH])
+        if not heads:
+            later = Checkpoint.objects.filter(tree__gt=copy.tree).order_by("tree", "size").first()
+            if later is None:
+                return None
+            heads = [later]
+        folder = self._open()
+        try:
+            for head in heads:
+                _write(folder, head)
+            os.fsync(folder)
+        except OSError as error:
+            raise self._down(error) from error
+        finally:
+            os.close(folder)
+        copy.tree, copy.size = heads[-1].tree, heads[-1].size
+        copy.position = copy.size
+        return copy
+
+    def _open(self) -> int:
+        """The folder itself: what stands in its place as a link is not it."""
+        try:
+            return os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError as error:
+            raise self._down(error) from error
+
+    def _down(self, error: OSError) -> SinkDown:
+        return SinkDown(f"{self._path}: {error.strerror}")
+
+
+def _name(head: Checkpoint, again: int = 0) -> str:
+    """Sorted by name they are in their order."""
+    return f"checkpoint-{head.tree:05}-{head.size:018}{f'-{again}' if again else ''}.txt"
+
+
+def _holds(folder: int, head: Checkpoint) -> bool:
+    return any(_content(folder, _name(head, again)) == head.note.encode() for again in range(10))
+
+
+def _write(folder: int, head: Checkpoint) -> None:
+    """A new file; one that is there already and differs (a torn write, a forgery) is left alone."""
+    data = head.note.encode()
+    for again in range(10):
+        name = _name(head, again)
+        try:
+            file = os.open(
+                name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o444, dir_fd=folder
+            )
+        except FileExistsError:
+            if _content(folder, name) == data:
+                return
+            continue
+        try:
+            os.write(file, data)
+            os.fsync(file)
+        finally:
+            os.close(file)
+        return
+    raise OSError(0, f"{_name(head)} is there ten times and never as it was signed")
+
+
+def _content(folder: int, name: str) -> bytes | None:
+    try:
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    except OSError:
+        return None
+    try:
+        plain = stat.S_ISREG(os.fstat(file).st_mode)
+        return os.read(file, 1 << 16) if plain else None
+    finally:
+        os.close(file)
