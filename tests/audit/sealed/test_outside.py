@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -10,13 +11,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.test import Client
+from django.utils import timezone
 
 from audit.ledger.certificate import read_certificate
 from audit.ledger.note import open_checkpoint
+from audit.office.models import OutsideCopy
 from tests.architecture.source import ROOT
 from tests.audit.sealed.conftest import EVENTS, LOG, Sealed
 from tests.audit.sealed.receiver import Authority, Receiver
@@ -61,8 +66,6 @@ def test_every_sealed_event_arrives_once_and_in_order(sealed: Sealed, receiver: 
 
 
 def test_a_signed_head_goes_along_and_verifies(sealed: Sealed, receiver: Receiver) -> None:
-    import json
-
     forward(sealed, **receiver.env)
     receiver.wait_for(EVENTS)
     line = next(line for line in receiver.lines() if b" checkpoint [" in line)
@@ -353,3 +356,15 @@ def serve(sealed: Sealed, receiver: Receiver | None, **env: str) -> subprocess.P
 def stop(child: subprocess.Popen[bytes]) -> None:
     child.send_signal(signal.SIGTERM)
     assert child.wait(30) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_page_of_the_log_shows_how_each_copy_stands(
+    client_of: Callable[[str], Client],
+) -> None:
+    late = timezone.now() - timedelta(minutes=5)
+    OutsideCopy.objects.create(name="siem", address="siem:6514", problem="<b>away</b>", size=3)
+    OutsideCopy.objects.create(name="folder", address="/worm", size=7, beat_at=late)
+    page = client_of("audit").get("/audit/log/").content.decode()
+    assert "&lt;b&gt;away&lt;/b&gt;" in page
+    assert "The forwarder is away." in page
