@@ -23,6 +23,9 @@ from deployments.models import Node, Replica, ReplicaState
 MARGIN = timedelta(seconds=5)
 FLEET = Actor.system("fleet")
 FIRST_WITH_CLOUD = (0, 12)
+# The first whose /api/create takes what a revision is made of as we send it.
+OLDEST = (0, 5, 5)
+CLOCK_S = 60.0
 
 
 def compare(node: Node, asked_at: datetime) -> list[str]:
@@ -74,6 +77,10 @@ def raise_alarms(node: Node, house: ollama.House | None, foreign: list[str]) -> 
         found += [("remote_model", name) for name in house.remote]
         if is_closed(node) is False:
             found.append(("cloud_on", ""))
+        if house.ahead_s is not None and abs(house.ahead_s) > CLOCK_S:
+            found.append(("clock_off", ""))
+    if is_too_old(node.version):
+        found.append(("version_old", node.version[:64]))
     known = {(a["kind"], a["subject"]): a for a in node.alarms}
     now = timezone.now().isoformat()
     node.alarms = [
@@ -91,6 +98,13 @@ def raise_alarms(node: Node, house: ollama.House | None, foreign: list[str]) -> 
                 details={"subject": subject},
             )
     return ["house", "alarms"]
+
+
+def is_too_old(version: str) -> bool:
+    """Whether deployments cannot be made there. A build of 0.0.0 may be anything."""
+    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
+    number = tuple(int(part) for part in found.groups()) if found else (0, 0, 0)
+    return (0, 0, 0) < number < OLDEST
 
 
 def is_closed(node: Node) -> bool | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -34,6 +33,9 @@ from deployments.ollama_types import (
     Tag,
     Timeout,
     Unreachable,
+    ahead,
+    content,
+    is_remote,
 )
 
 CONNECT_S = 3.0
@@ -79,8 +81,9 @@ class Node:
             models = _mapping(listed.json()).get("models")
             cloud = _mapping(_mapping(status.json()).get("cloud")) if status.is_success else {}
         found = [_mapping(m) for m in models] if isinstance(models, list) else []
-        names = [str(m.get("name", ""))[:255] for m in found if _is_remote(m)]
-        return House(bool(cloud["disabled"]) if "disabled" in cloud else None, names[:100])
+        names = [str(m.get("name", ""))[:255] for m in found if is_remote(m)]
+        off = bool(cloud["disabled"]) if "disabled" in cloud else None
+        return House(off, names[:100], ahead(listed.headers.get("date", "")))
 
     def version(self) -> str:
         with self._client() as client:
@@ -119,7 +122,7 @@ class Node:
             context_length=int(length) if length else None,
             capabilities=[str(c) for c in reply.capabilities or []],
             licence=reply.license or "",
-            content=_content(reply.modelfile or ""),
+            content=content(reply.modelfile or ""),
         )
 
     def digest_of(self, tag: str) -> str | None:
@@ -343,22 +346,8 @@ def fetch_text(url: str, most: int) -> str:
     return body.decode("utf-8", "replace")
 
 
-def _content(modelfile: str) -> str:
-    """A digest of what the model is made of: without the node's own paths and orders."""
-    lines = [line for line in modelfile.splitlines() if line and not line.startswith("#")]
-    blobs = [re.sub(r"^(FROM|ADAPTER) .*(sha256)[-:]([0-9a-f]{64})$", r"\1 \3", x) for x in lines]
-    parameters = sorted(line for line in blobs if line.startswith("PARAMETER "))
-    rest = [line for line in blobs if not line.startswith("PARAMETER ")]
-    return hashlib.sha256("\n".join([*rest, *parameters]).encode()).hexdigest() if lines else ""
-
-
 def _mapping(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _is_remote(model: dict[str, Any]) -> bool:
-    name = str(model.get("name", ""))
-    return bool(model.get("remote_host")) or name.endswith((":cloud", "-cloud"))
 
 
 def _tag(model: ollama.ListResponse.Model) -> Tag:

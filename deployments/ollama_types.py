@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+import time
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any
 
 
 class OllamaError(Exception):
@@ -86,7 +91,31 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """Whether the node can pass requests on to a vendor. `cloud_off` None: it does not say."""
+    """Whether the node can pass requests on to a vendor. `cloud_off` None: it does not say.
+    `ahead_s`: by how many seconds its clock is ahead of ours; None when it does not say."""
 
     cloud_off: bool | None
     remote: list[str]
+    ahead_s: float | None = None
+
+
+def content(modelfile: str) -> str:
+    """A digest of what the model is made of: without the node's own paths and orders."""
+    lines = [line for line in modelfile.splitlines() if line and not line.startswith("#")]
+    blobs = [re.sub(r"^(FROM|ADAPTER) .*(sha256)[-:]([0-9a-f]{64})$", r"\1 \3", x) for x in lines]
+    parameters = sorted(line for line in blobs if line.startswith("PARAMETER "))
+    rest = [line for line in blobs if not line.startswith("PARAMETER ")]
+    return hashlib.sha256("\n".join([*rest, *parameters]).encode()).hexdigest() if lines else ""
+
+
+def ahead(date: str) -> float | None:
+    """By how many seconds the clock that wrote an HTTP date is ahead of ours."""
+    try:
+        return parsedate_to_datetime(date).timestamp() - time.time()
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def is_remote(model: dict[str, Any]) -> bool:
+    name = str(model.get("name", ""))
+    return bool(model.get("remote_host")) or name.endswith((":cloud", "-cloud"))

@@ -43,6 +43,10 @@ def alarm_text(alarm: Mapping[str, Any]) -> SafeString:
             "This model is answered by somebody else's machines. It is not offered here; remove "
             "it from the node:"
         ),
+        "clock_off": _(
+            "The clock of this machine is off by more than a minute. Have it follow a time server."
+        ),
+        "version_old": _("This Ollama is too old for deployments to be made. Update it; it is"),
         "changed_tag": _(
             "Somebody changed this revision on the node. It is out of service; its deployment's "
             "page can make it anew:"

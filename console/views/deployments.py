@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST
 from access import policy
 from access.models import Grant
 from audit.ledger.acts import Act
+from audit.office import history
 from console.fleet_forms import DeploymentForm
 from console.forms import GrantForm
 from console.htmx import redirect, render_page
@@ -67,6 +68,7 @@ def deployment_detail(request: PageRequest, pk: UUID) -> HttpResponse:
         "grants": Grant.objects.filter(deployment_id=pk).select_related("team", "user"),
         "grant_form": GrantForm(),
         "public_url": settings.FUSEBOX_PUBLIC_URL,
+        "history": history.of("deployment", str(pk)),
     }
     return render_page(request, "deployments/detail.html", context, partial="deployment-state")
 

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 
 from access import policy
 from audit.ledger.acts import Act
+from audit.office import history
 from console.forms import CopyForm, PullForm
 from console.htmx import redirect, render_page
 from console.requests import PageRequest, act, submit
@@ -37,6 +38,7 @@ def model_detail(request: PageRequest, pk: UUID) -> HttpResponse:
         "deployments": made_of(model),
         "approval": Approval.objects.filter(digest=model.digest).first(),
         "policy": settings.REQUIRE_MODEL_APPROVAL,
+        "history": history.of("model", model.digest),
     }
     return render(request, "models/detail.html", context)
 

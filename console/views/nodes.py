@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 
 from access import policy
 from audit.ledger.acts import Act
+from audit.office import history
 from console.fleet_forms import NodeForm
 from console.htmx import redirect, render_page
 from console.requests import PageRequest, act, submit
@@ -61,6 +62,7 @@ def node_detail(request: PageRequest, pk: UUID) -> HttpResponse:
         "unmanaged": sorted(set(node.tags) - ours),
         "replicas": replicas,
         "operations": node.operations.all()[:10],
+        "history": history.of("node", str(pk)),
     }
     return render_page(request, "nodes/detail.html", context, partial="node-state")
 

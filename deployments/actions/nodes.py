@@ -15,7 +15,7 @@ from audit.ledger import log
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from audit.ledger.log import Change
-from deployments import connection, fleet, wake
+from deployments import attest, connection, fleet, wake
 from deployments.addresses import checked_url
 from deployments.models import Deployment, Node, NodeStatus, ReplicaState
 from deployments.wishes import Duty, valid_labels
@@ -248,6 +248,12 @@ def _answer(node: Node) -> fleet.Report:
                 "runs there."
             )
             % {"url": node.url, "reason": report.problem},
+            field="url",
+        )
+    if attest.is_too_old(report.version):
+        raise Invalid(
+            _("The Ollama there is version %(version)s, which is too old. Update it to %(oldest)s.")
+            % {"version": report.version, "oldest": ".".join(map(str, attest.OLDEST))},
             field="url",
         )
     return report

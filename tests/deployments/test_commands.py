@@ -1,15 +1,16 @@
-"""The same verbs from the machine itself: manage.py model and operation."""
+"""The same verbs from the machine itself: manage.py node, model, deployment and operation."""
 
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from audit.ledger.models import Event
-from deployments.models import Approval, Model, Node, Operation, StoredModel
-from tests.conftest import MODEL
+from deployments.models import Approval, Deployment, Model, Node, Operation, StoredModel
+from tests.conftest import MODEL, run_all
 
 
 def run(*arguments: str) -> str:
@@ -66,3 +67,73 @@ def test_the_last_copy_is_deleted_only_where_it_is(db: None) -> None:
     with pytest.raises(CommandError, match="did not delete"):
         run("model", "delete", "m:1", "--node", "n")
     assert StoredModel.objects.exists()
+
+
+# --- nodes and deployments -------------------------------------------------------------------
+
+
+def test_a_node_is_labelled_taken_out_of_service_and_back(node: Node) -> None:
+    run("node", "update", "node-1", "--label", "site=lyon", "--label", "gpu")
+    assert "cordoned" in run("node", "cordon", "node-1")
+    assert "cordoned" in run("node", "list")
+    assert "open" in run("node", "uncordon", "node-1")
+    node.refresh_from_db()
+    assert node.labels == ["gpu", "site=lyon"]
+    acts = set(Event.objects.filter(actor_id="system:manage.py node").values_list("act", flat=True))
+    assert acts == {"node.update", "node.cordon", "node.uncordon"}
+
+
+def test_a_node_is_added_and_removed(model_node_url: str, db: None) -> None:
+    assert "online" in run("node", "add", "mine", "--url", model_node_url)
+    run("node", "remove", "mine")
+    assert not Node.objects.exists()
+    with pytest.raises(CommandError, match="There is no node mine"):
+        run("node", "remove", "mine")
+    with pytest.raises(CommandError, match="No Ollama answers"):
+        run("node", "add", "mine", "--url", "http://127.0.0.1:9")
+
+
+def test_a_deployment_is_made_changed_rolled_back_and_deleted(
+    node: Node, model: Model, tmp_path: Path
+) -> None:
+    prompt = tmp_path / "prompt.txt"
+    prompt.write_text("Answer briefly.")
+    digest = model.digest[:12]
+    run("deployment", "create", "claims", "--model", digest, "--node", "node-1",
+        "--set", "num_ctx=512", "--set", "temperature=0")  # fmt: skip
+    run_all()
+    assert "claims  live  r1" in run("deployment", "list")
+    run("deployment", "change", "claims", "--system-prompt", str(prompt), "--note", "shorter")
+    run_all()
+    said = run("deployment", "show", "claims")
+    assert "live  r2" in said
+    assert "node-1  r2  ready" in said
+    revision = Deployment.objects.get().current
+    assert revision is not None
+    assert (revision.system_prompt, revision.note) == ("Answer briefly.", "shorter")
+    assert revision.parameters["num_ctx"] == 512
+    run("deployment", "place", "claims", "--strategy", "one-by-one")
+    assert Deployment.objects.get().strategy == "one-by-one"
+    run("deployment", "rollback", "claims")
+    run_all()
+    assert "live  r1" in run("deployment", "show", "claims")
+    for verb, state in (("stop", "stopped"), ("start", "live"), ("delete", "deleted")):
+        run("deployment", verb, "claims")
+        run_all()
+        assert Deployment.objects.get().state == state
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["show", "nothing"], "There is no deployment nothing"),
+        (["create", "x", "--model", "00000000"], "names no model"),
+        (["create", "x", "--model", "{digest}", "--set", "heat=9"], "heat"),
+        (["create", "x", "--model", "{digest}", "--schema", "/nowhere"], "cannot be read"),
+        (["create", "Not A Name", "--model", "{digest}"], "name"),
+    ],
+)
+def test_what_cannot_be_is_refused(model: Model, arguments: list[str], says: str) -> None:
+    with pytest.raises(CommandError, match=says):
+        run("deployment", *(a.format(digest=model.digest[:12]) for a in arguments))
+    assert not Deployment.objects.exists()

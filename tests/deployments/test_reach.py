@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import json
 import os
@@ -282,6 +283,38 @@ def test_a_model_of_a_vendors_cloud_is_an_alarm_and_is_not_offered(node: Node) -
     assert Event.objects.filter(act="node.alarm").count() == 2
     fleet.store(node, fleet.Report(**changed))
     assert Event.objects.filter(act="node.alarm").count() == 2
+
+
+def test_a_clock_that_is_off_is_an_alarm_until_it_is_right(node: Node) -> None:
+    report = fleet.ask(node.url)
+    assert report.house is not None
+    assert report.house.ahead_s is not None
+    assert abs(report.house.ahead_s) < attest.CLOCK_S
+    for ahead, alarms in ((-3600.0, ["clock_off"]), (61.0, ["clock_off"]), (1.0, [])):
+        changed = dataclasses.replace(report.house, ahead_s=ahead)
+        fleet.store(node, dataclasses.replace(report, house=changed))
+        node.refresh_from_db()
+        assert [a["kind"] for a in node.alarms] == alarms
+
+
+@pytest.mark.parametrize(
+    ("version", "old"),
+    [("0.1.48", True), ("0.5.4", True), ("0.5.5", False), ("0.9.3", False), ("1.0.0-rc1", False),
+     ("0.0.0", False), ("", False), ("v0.5.4", True)],
+)  # fmt: skip
+def test_an_ollama_that_is_too_old(version: str, old: bool) -> None:
+    assert attest.is_too_old(version) is old
+
+
+def test_a_node_that_is_too_old_is_not_added(actor_of: ActorOf) -> None:
+    """Something that answers every question as an old Ollama would."""
+    body = json.dumps({"version": "0.1.48", "models": []}).encode()
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    answer = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    with something_else(answer) as url, pytest.raises(Invalid, match="too old") as refused:
+        actions.register_node(actor=actor_of("system"), name="old", url=url)
+    assert refused.value.field == "url"
+    assert not Node.objects.filter(name="old").exists()
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 from access.errors import Refusal
 from audit.ledger.actor import Actor
+from console.management.names import model_of, node_named
 from deployments import actions
 from deployments.approvals import APPROVED
-from deployments.models import Model, Node, Operation, OperationState, StoredModel
+from deployments.models import Model, Operation, OperationState, StoredModel
 
 ACTOR = Actor.system("manage.py model")
 
@@ -82,11 +83,11 @@ class Command(BaseCommand):
         actions.delete_model(actor=ACTOR, stored=_stored(options))
 
     def approve(self, options: dict[str, Any]) -> None:
-        model = _model(options["digest"])
+        model = model_of(options["digest"])
         actions.approve_model(actor=ACTOR, model=model, accept_licence=options["accept_licence"])
 
     def revoke_approval(self, options: dict[str, Any]) -> None:
-        actions.revoke_approval(actor=ACTOR, model=_model(options["digest"]))
+        actions.revoke_approval(actor=ACTOR, model=model_of(options["digest"]))
 
     def import_file(self, options: dict[str, Any]) -> Operation:
         return actions.import_model(
@@ -114,14 +115,6 @@ class Command(BaseCommand):
             raise CommandError(operation.problem or "It was cancelled.")
 
 
-def node_named(name: str) -> Node:
-    node = Node.objects.filter(name=name).first()
-    if node is None:
-        names = ", ".join(Node.objects.values_list("name", flat=True)[:20])
-        raise CommandError(f"There is no node {name}. There are: {names or 'none'}.")
-    return node
-
-
 def _stored(options: dict[str, Any]) -> StoredModel:
     stored = StoredModel.objects.select_related("node", "model").filter(
         node=node_named(options["node"]), tag=options["tag"]
@@ -130,10 +123,3 @@ def _stored(options: dict[str, Any]) -> StoredModel:
     if found is None:
         raise CommandError(f"{options['tag']} is not stored on {options['node']}.")
     return found
-
-
-def _model(digest: str) -> Model:
-    found = list(Model.objects.filter(digest__startswith=digest)[:2])
-    if len(digest) < 8 or len(found) != 1:
-        raise CommandError(f"{digest} names no model, or more than one; `model list` shows them.")
-    return found[0]

@@ -1,0 +1,70 @@
+"""manage.py node list|add|update|cordon|uncordon|drain|refresh|remove: the machines by hand."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Callable
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from access.errors import Refusal
+from audit.ledger.actor import Actor
+from console.management.names import node_named
+from deployments import actions
+from deployments.models import Node
+
+ACTOR = Actor.system("manage.py node")
+# Option -> field of the verb, where it was given.
+FIELDS = {"rename": "name", "url": "url", "label": "labels", "metrics": "exporter_url"}
+
+
+class Command(BaseCommand):
+    help = "Show the nodes, add one, take one out of service and back, forget one."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        what = parser.add_subparsers(dest="what", required=True)
+        what.add_parser("list", help="every node as it was seen last")
+        for name in ("add", "update", "cordon", "uncordon", "drain", "refresh", "remove"):
+            what.add_parser(name).add_argument("name", help="a node, by name")
+        what.choices["add"].add_argument("--url", required=True, help="where Ollama answers")
+        what.choices["update"].add_argument("--url")
+        what.choices["update"].add_argument("--rename", metavar="NAME")
+        for name in ("add", "update"):
+            what.choices[name].add_argument("--label", action="append", help="again for more")
+            what.choices[name].add_argument("--metrics", help="where its exporter answers")
+
+    def handle(self, **options: Any) -> None:
+        try:
+            self._do(options)
+        except Refusal as error:
+            raise CommandError(str(error), returncode=2) from error
+
+    def _do(self, options: dict[str, Any]) -> None:
+        what = options["what"]
+        if what == "list":
+            for node in Node.objects.all():
+                self.stdout.write(_line(node))
+            return
+        fields = {field: options[o] for o, field in FIELDS.items() if options.get(o) is not None}
+        if what == "add":
+            node = actions.register_node(actor=ACTOR, **{"name": options["name"], **fields})
+            self.stdout.write(_line(node))
+            return
+        node = node_named(options["name"])
+        if what == "remove":
+            actions.remove_node(actor=ACTOR, node=node)
+            return
+        verbs: dict[str, Callable[[], Node]] = {
+            "update": lambda: actions.update_node(actor=ACTOR, node=node, **fields),
+            "cordon": lambda: actions.cordon(actor=ACTOR, node=node),
+            "uncordon": lambda: actions.uncordon(actor=ACTOR, node=node),
+            "drain": lambda: actions.drain(actor=ACTOR, node=node),
+            "refresh": lambda: actions.refresh_node(actor=ACTOR, node=node),
+        }
+        self.stdout.write(_line(verbs[what]()))
+
+
+def _line(node: Node) -> str:
+    alarms = f"  {len(node.alarms)} alarms" if node.alarms else ""
+    return f"{node.name}  {node.status}  {node.duty}  {node.version or '-'}  {node.url}{alarms}"
