@@ -27,6 +27,10 @@ test: setup .venv/.models browser registry exporter receiver lint check ## set e
 	$(PYTEST) -m "not browser"
 	DJANGO_ALLOW_ASYNC_UNSAFE=1 $(PYTEST) -m browser
 
+.PHONY: faults
+faults: setup .venv/.models registry ## fifty random interruptions of rollouts and pulls; takes about twenty minutes
+	FUSEBOX_FAULTS=$(or $(N),50) $(PYTEST) -s tests/deployments/test_interruptions.py
+
 .PHONY: lint
 lint: setup ## look at style, types, imports and templates; changes nothing
 	$(BIN)/ruff check .
