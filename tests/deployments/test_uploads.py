@@ -15,7 +15,7 @@ from audit.ledger.actor import Actor
 from audit.ledger.models import Event
 from deployments import actions, inbox, lease, ollama, runner
 from deployments.models import Model, Node, Operation, Upload, UploadedFile
-from tests import model_files
+from tests import model_files, model_weights
 from tests.conftest import MODEL
 
 ActorOf = Callable[[str], Actor]
@@ -96,6 +96,21 @@ def test_weights_are_quantized_on_import(
     operation = imported(actor_of("system"), node, [path], name="quantized:1", quantize="q8_0")
     assert (operation.state, operation.problem) == ("succeeded", "")
     assert Model.objects.get(stored__tag="quantized:1").quantization == "Q8_0"
+
+
+def test_published_weights_are_made_a_model_that_answers(
+    actor_of: ActorOf, node: Node, drop: list[str], tmp_path: Path
+) -> None:
+    """safetensors with its JSON files, converted by the node and quantized on the way."""
+    drop.append("published:1")
+    paths = model_weights.safetensors(model_files.smollm2_f16(tmp_path), tmp_path / "published")
+    operation = imported(actor_of("system"), node, paths, name="published:1")
+    assert (operation.state, operation.problem) == ("succeeded", "")
+    made = Model.objects.get(stored__tag="published:1")
+    assert (made.family, made.quantization) == ("llama", "F16")
+    api = ollama.Node(node.url)
+    assert "Paris" in api.probe("published:1", "The capital of France is").text
+    api.unload("published:1")
 
 
 def test_an_adapter_is_attached_and_answers(
