@@ -17,12 +17,17 @@ from tests.registry import free_port
 
 
 @contextmanager
-def second_node(installation: Installation, models: Path, *, disk: str = "") -> Iterator[str]:
-    """The URL of an empty node. With `disk`, its store is a file system of that size."""
+def second_node(
+    installation: Installation, models: Path, *, disk: str = "", authority: Path | None = None
+) -> Iterator[str]:
+    """The URL of an empty node. With `disk`, its store is a file system of that size; it trusts
+    the certificates of `authority` and no others."""
     own = ollama.from_wheel(installation)
     port = free_port()
     models.mkdir(parents=True, exist_ok=True)
     env = {**own.env, "OLLAMA_HOST": f"127.0.0.1:{port}", "OLLAMA_MODELS": str(models)}
+    if authority is not None:
+        env["SSL_CERT_FILE"] = str(authority)
     command = [*own.command, "serve"]
     if disk:
         unshare = shutil.which("unshare")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import http.client
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -30,9 +31,15 @@ class Proxy(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, upstream: int) -> None:
+    def __init__(self, upstream: int, certificates: Path | None = None) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.upstream = upstream
+        self.scheme = "http"
+        if certificates is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificates / "server.pem", certificates / "server.key")
+            self.socket = context.wrap_socket(self.socket, server_side=True)
+            self.scheme = "https"
         self.rate = 0
         self.cut_after: int | None = None
         self.sent = 0
@@ -58,7 +65,9 @@ class Handler(BaseHTTPRequestHandler):
         host = (self.headers.get("Host") or "").split(":")[0]
         if blob and host == "127.0.0.1":
             self.send_response(307)
-            self.send_header("Location", f"http://localhost:{self.server.server_port}{self.path}")
+            self.send_header(
+                "Location", f"{self.server.scheme}://localhost:{self.server.server_port}{self.path}"
+            )
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
@@ -91,7 +100,9 @@ class Handler(BaseHTTPRequestHandler):
         if key.lower() != "location":
             return value
         parts = urlsplit(value)
-        return f"http://{self.server.name}{parts.path}" + (f"?{parts.query}" if parts.query else "")
+        return f"{self.server.scheme}://{self.server.name}{parts.path}" + (
+            f"?{parts.query}" if parts.query else ""
+        )
 
     def chunks(self) -> bytes:
         found = b""
@@ -112,8 +123,18 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Proxy]:
-    """The registry with its proxy, storing into `folder`."""
+def running(folder: Path, certificates: Path | None = None) -> Iterator[Proxy]:
+    """The registry with its proxy, storing into `folder`; over TLS with `certificates`."""
+    with _serving(folder) as port:
+        proxy = Proxy(port, certificates)
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        yield proxy
+        proxy.shutdown()
+        proxy.server_close()
+
+
+@contextmanager
+def _serving(folder: Path) -> Iterator[int]:
     program = shutil.which("docker-registry")
     assert program, "docker-registry is not installed (Debian: apt-get install docker-registry)"
     port = free_port()
@@ -132,12 +153,7 @@ def running(folder: Path) -> Iterator[Proxy]:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.1)
-        proxy = Proxy(port)
-        thread = threading.Thread(target=proxy.serve_forever, daemon=True)
-        thread.start()
-        yield proxy
-        proxy.shutdown()
-        proxy.server_close()
+        yield port
     finally:
         child.terminate()
         child.wait(10)

@@ -16,7 +16,8 @@ from audit.ledger.models import Event
 from console.embedded.installation import Installation
 from deployments import actions, lease, ollama, runner
 from deployments.models import Node, Operation
-from tests import registry
+from tests import model_files, registry
+from tests.certificates import Authority
 from tests.conftest import MODEL
 from tests.nodes import second_node
 
@@ -177,3 +178,27 @@ def test_a_full_disk_fails_with_the_nodes_reason(
         operation = done(pull(actor_of, small, source))
     assert operation.state == "failed"
     assert "no space left" in operation.problem
+
+
+def test_a_registry_with_tls_of_an_authority_that_the_node_knows(
+    installation: Installation, tmp_path: Path, actor_of: ActorOf
+) -> None:
+    """Without TLS switched off: who does not know the authority is told so and pulls nothing."""
+    Authority(tmp_path).issue("server", host="localhost")
+    with (
+        registry.running(tmp_path, tmp_path) as proxy,
+        second_node(installation, tmp_path / "a", authority=tmp_path / "ca.pem") as trusting,
+        second_node(installation, tmp_path / "b") as doubting,
+    ):
+        api, name = ollama.Node(trusting), f"{proxy.name}/{NAME}"
+        digest = api.upload(model_files.smollm2(), lambda _done, _total: None)
+        list(api.create_from_file(name, "model.gguf", digest))
+        assert [s.status for s in api.push(name)][-1] == "success"
+        api.delete(name)
+        for url, node_name, state in ((trusting, "a", "succeeded"), (doubting, "b", "failed")):
+            actor = actor_of("system")
+            node = actions.register_node(actor=actor, name=node_name, url=url)
+            operation = done(actions.pull_model(actor=actor, node=node, name=name))
+            assert operation.state == state, operation.problem
+            assert node.stored.filter(tag=name).exists() == (state == "succeeded")
+        assert "certificate" in operation.problem

@@ -24,7 +24,8 @@ from audit.ledger.note import open_checkpoint
 from audit.office.models import OutsideCopy
 from tests.architecture.source import ROOT
 from tests.audit.sealed.conftest import EVENTS, LOG, Sealed
-from tests.audit.sealed.receiver import Authority, Receiver
+from tests.audit.sealed.receiver import Receiver
+from tests.certificates import Authority
 
 
 @pytest.fixture
