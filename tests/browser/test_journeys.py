@@ -183,6 +183,7 @@ def test_the_audit_administrator_finds_opens_and_exports_both(
 PAGES = {
     "system": [
         "/",
+        "/fleet/",
         "/nodes/",
         "/nodes/register/",
         "/models/",
@@ -203,7 +204,7 @@ PAGES = {
         "/keys/issue/",
         "/service-accounts/create/",
     ],
-    "audit": ["/audit/events/"],
+    "audit": ["/audit/events/", "/audit/exports/", "/audit/log/"],
     "member": ["/chat/", "/account/"],
 }
 # What stays Latin on a Chinese page: names that people gave, and answers of models.
