@@ -75,6 +75,7 @@ def test_an_auditors_hour(visit: Visit, console: Console, changed: str, tmp_path
 
     audit.open("/audit/log/")
     page.click("form[action$='/audit/log/verify/'] .btn-primary")
+    page.wait_for_selector("#verify-bar", state="detached", timeout=60_000)
     page.wait_for_selector("#h-verdict .state-good", timeout=60_000)
     audit.keep("hour-the-log")
     with page.expect_download() as waiting:
