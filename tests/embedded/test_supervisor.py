@@ -22,6 +22,7 @@ CHILDREN = [
     "uvicorn",
     "celery.*worker",
     "celery.*beat",
+    "audit_seal",
 ]
 ANY = "|".join(CHILDREN)
 
