@@ -31,6 +31,8 @@ SETTLE_S = 5.0
 FULL_EVERY_S = 30.0
 STALE_S = 5.0
 REPORT_S = 2.0
+# Through its OpenAI form Ollama puts 1.0 in the place of these, not what the model was made with.
+SAMPLING = ("temperature", "top_p")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ class NodeRef:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A ready replica: one revision on one node. `schema`: the shape its answers must have."""
+    """A ready replica: one revision on one node. `schema`: the shape its answers must have;
+    `sampling`: the revision's own, for requests that say nothing of it."""
 
     id: str
     node: NodeRef
@@ -79,6 +82,7 @@ class Endpoint:
     model: str
     digest: str
     schema: dict[str, Any] | None = None
+    sampling: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +223,7 @@ WHERE coalesce(g.user_id, m.user_id) IS NOT NULL
 """
 _ROUTES = """
 SELECT d.id, d.name, d.state, d.live_at, p.id, r.number, m.name, m.digest, r.schema,
+       r.parameters,
        n.id, n.name, n.url, n.status, n.sealed, n.ca, n.client_certificate
 FROM deployments_deployment d
 LEFT JOIN (
@@ -268,7 +273,8 @@ def _routes(rows: list[tuple[Any, ...]]) -> dict[str, Route]:
 
 
 def _endpoint(deployment: str, replica: list[Any]) -> Endpoint | None:
-    pk, number, model, digest, schema, node, name, url, status, sealed, ca, certificate = replica
+    pk, number, model, digest, schema, parameters, *reached = replica
+    node, name, url, status, sealed, ca, certificate = reached
     if pk is None:
         return None
     try:
@@ -284,4 +290,5 @@ def _endpoint(deployment: str, replica: list[Any]) -> Endpoint | None:
         model,
         digest,
         schema,
+        {name: parameters[name] for name in SAMPLING if name in parameters},
     )

@@ -204,7 +204,7 @@ async def _post(call: Call) -> aiohttp.ClientResponse:
     access = endpoint.node.access
     return await call.runtime.session.post(
         f"{endpoint.node.url}/v1/chat/completions",
-        data=call.request.for_node(endpoint.tag, endpoint.schema),
+        data=call.request.for_node(endpoint.tag, endpoint.schema, endpoint.sampling),
         headers={**access.headers, "Content-Type": "application/json"},
         ssl=access.tls or True,
         allow_redirects=False,

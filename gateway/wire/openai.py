@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,18 +45,25 @@ class ChatRequest:
     fields: dict[str, Any]
     size: int
 
-    def for_node(self, tag: str, schema: dict[str, Any] | None = None) -> bytes:
+    def for_node(
+        self,
+        tag: str,
+        schema: dict[str, Any] | None = None,
+        sampling: Mapping[str, float] | None = None,
+    ) -> bytes:
         """The body for the node: its own tag, and usage asked for, because we must know it.
 
-        A revision with a schema answers in its shape, whatever the request asks for.
+        A revision with a schema answers in its shape, whatever the request asks for. Its sampling
+        is for requests that say nothing of their own.
         """
-        fields = {**self.fields, "model": tag}
+        given = {name: value for name, value in self.fields.items() if value is not None}
+        fields = {**self.fields, **(sampling or {}), **given, "model": tag}
         if schema is not None:
             shape = {"name": "answer", "schema": schema}
             fields["response_format"] = {"type": "json_schema", "json_schema": shape}
         if self.stream:
-            given = fields.get("stream_options")
-            options = given if isinstance(given, dict) else {}
+            asked = fields.get("stream_options")
+            options = asked if isinstance(asked, dict) else {}
             fields["stream_options"] = {**options, "include_usage": True}
         return orjson.dumps(fields)
 

@@ -128,8 +128,7 @@ def test_a_member_of_staff_chats_with_what_was_granted_and_nothing_else(
     page.fill("#message", "What is the capital of France?")
     page.click("#send")
     page.wait_for_selector(".turn-assistant .turn-meta button")
-    # So small a model sometimes speaks of another country; that it speaks of it is enough here.
-    assert "capital" in page.inner_text(".turn-assistant")
+    assert "Paris" in page.inner_text(".turn-assistant")
     page.fill("#message", "<img src=x onerror=alert(1)>")
     page.press("#message", "Enter")
     expect(page.locator(".turn-assistant .turn-meta button")).to_have_count(2, timeout=60_000)

@@ -54,6 +54,18 @@ def test_the_openai_sdk_works_unchanged(console: Console) -> None:
     assert {c.model for c in chunks} == {"assistant"}
 
 
+def test_what_a_request_leaves_out_is_as_the_revision_sets_it(console: Console) -> None:
+    """Ollama's OpenAI form would sample at 1.0; at the revision's 0 the answer stays the same."""
+    story = [{"role": "user", "content": "Tell me a story about a lighthouse."}]
+
+    def answers(**more: Any) -> set[str]:
+        asked = [console.ask(messages=story, max_tokens=40, **more).json() for _ in range(4)]
+        return {answer["choices"][0]["message"]["content"] for answer in asked}
+
+    assert len(answers(temperature=None)) == 1
+    assert len(answers(temperature=1.5)) > 1
+
+
 def test_usage_comes_with_a_stream_only_when_asked_for(console: Console) -> None:
     asked = sdk(console).chat.completions.create(
         model="assistant",
