@@ -58,7 +58,8 @@ class Fleet:
     def model(self) -> str:
         rows = self.console.query(
             "SELECT s.model_id FROM deployments_storedmodel s "
-            "JOIN deployments_node n ON n.id = s.node_id WHERE n.name = 'node-a'"
+            "JOIN deployments_node n ON n.id = s.node_id "
+            "WHERE n.name = 'node-a' AND s.tag = 'smollm2:135m'"
         )
         return str(rows[0][0])
 
