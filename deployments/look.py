@@ -6,10 +6,12 @@ Reads the database only: what nodes said was stored by deployments.fleet.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
+from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from deployments import fleet, plan
@@ -64,7 +66,7 @@ def look(deployment: Deployment) -> View:
         deployment,
         _wish(deployment),
         {pk: _place(node, load[pk]) for pk, node in nodes.items()},
-        [_copy(r, nodes[node], other_tags(r)) for (node, _number), r in replicas.items()],
+        _copies(replicas.values(), nodes),
         nodes,
         revisions,
         replicas,
@@ -124,24 +126,31 @@ def _place(node: Node, load: int) -> plan.Place:
 
 def shared_tags(replica: Replica) -> set[str]:
     """Its own tag and those on the node made of the same weights: in memory they are one."""
-    return {replica.revision.tag, *_tags(Replica.objects.filter(_same_weights(replica)), replica)}
+    here = _on({replica.node_id})
+    return {replica.revision.tag, *(r.revision.tag for r in here if _same_weights(r, replica))}
 
 
-def other_tags(replica: Replica) -> set[str]:
-    """Tags of ours on the node that are made of other weights."""
-    return _tags(Replica.objects.exclude(_same_weights(replica)), replica)
+def _same_weights(one: Replica, other: Replica) -> bool:
+    mine, theirs = one.revision.model, other.revision.model
+    return mine.pk == theirs.pk or bool(mine.content and mine.content == theirs.content)
 
 
-def _same_weights(replica: Replica) -> Q:
-    model = replica.revision.model
-    return Q(revision__model=model) | Q(
-        revision__model__content=model.content, revision__model__content__gt=""
-    )
+def _on(nodes: set[UUID]) -> QuerySet[Replica]:
+    """All copies of all deployments on these nodes."""
+    rows = Replica.objects.filter(node__in=nodes)
+    return rows.select_related("revision__deployment", "revision__model")
 
 
-def _tags(rows: QuerySet[Replica], replica: Replica) -> set[str]:
-    found = rows.filter(node=replica.node_id).select_related("revision__deployment")
-    return {row.revision.tag for row in found}
+def _copies(replicas: Collection[Replica], nodes: dict[str, Node]) -> list[plan.Copy]:
+    there: dict[UUID, list[Replica]] = {}
+    for row in _on({replica.node_id for replica in replicas}):
+        there.setdefault(row.node_id, []).append(row)
+    found = []
+    for replica in replicas:
+        here = there.get(replica.node_id, [])
+        others = {r.revision.tag for r in here if not _same_weights(r, replica)}
+        found.append(_copy(replica, nodes[str(replica.node_id)], others))
+    return found
 
 
 def _copy(replica: Replica, node: Node, others: set[str]) -> plan.Copy:

@@ -28,6 +28,7 @@ __all__ = [
     "FINAL",
     "LOCAL",
     "TRANSFERS",
+    "UNDER_WAY",
     "Answered",
     "Approval",
     "Deployment",
@@ -202,6 +203,7 @@ class OperationState(models.TextChoices):
 
 
 CAN_CANCEL = (OperationKind.DEPLOY, OperationKind.ROLL_OUT, OperationKind.EXPORT, *TRANSFERS)
+UNDER_WAY = (OperationState.QUEUED, OperationState.RUNNING)
 FINAL = (OperationState.SUCCEEDED, OperationState.FAILED, OperationState.CANCELLED)
 
 

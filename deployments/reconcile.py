@@ -16,6 +16,7 @@ from audit.ledger.actor import Actor
 from deployments.actions.operations import enqueue
 from deployments.look import look
 from deployments.models import (
+    UNDER_WAY,
     Deployment,
     DeploymentState,
     GatewayReport,
@@ -58,9 +59,9 @@ def _node_is_back() -> Q:
 
 def _idle() -> list[Deployment]:
     """Deployments on which nobody works and about which the nodes said something since."""
-    busy = Operation.objects.filter(
-        state__in=[OperationState.QUEUED, OperationState.RUNNING], deployment__isnull=False
-    ).values("deployment")
+    busy = Operation.objects.filter(state__in=UNDER_WAY, deployment__isnull=False).values(
+        "deployment"
+    )
     late = Operation.objects.filter(
         state=OperationState.FAILED,
         kind=OperationKind.REPAIR,
@@ -71,7 +72,7 @@ def _idle() -> list[Deployment]:
         Deployment.objects.exclude(state=DeploymentState.DELETED)
         .exclude(pk__in=busy)
         .exclude(pk__in=late)
-        .select_related("target__model", "current__model", "previous__model")
+        .with_revisions()
         .order_by("name")
     )
     newest = Node.objects.aggregate(at=Max("checked_at"))["at"]
@@ -91,12 +92,7 @@ def _close_gap(deployment: Deployment) -> Operation | None:
     locked = Deployment.objects.select_for_update(skip_locked=True).filter(
         pk=deployment.pk, version=deployment.version
     )
-    if (
-        not locked.exists()
-        or deployment.operations.filter(
-            state__in=[OperationState.QUEUED, OperationState.RUNNING]
-        ).exists()
-    ):
+    if not locked.exists() or deployment.operations.filter(state__in=UNDER_WAY).exists():
         return None
     if deployment.state == DeploymentState.FAILED:
         Deployment.objects.filter(pk=deployment.pk).update(state=DeploymentState.STARTING)

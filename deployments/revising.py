@@ -11,13 +11,11 @@ from audit.ledger.log import Change
 from deployments import approvals, recipes, wake
 from deployments.actions.operations import enqueue
 from deployments.models import (
+    UNDER_WAY,
     Deployment,
     Model,
     Operation,
     OperationKind,
-    OperationState,
-    Replica,
-    ReplicaState,
     Revision,
 )
 
@@ -81,19 +79,10 @@ def _number(value: float | None) -> str | None:
     return None if value is None else f"{value:g}"
 
 
-def unblock(deployment: Deployment) -> None:
-    """What failed may be tried again: somebody asked for it."""
-    Replica.objects.filter(revision__deployment=deployment, state=ReplicaState.FAILED).update(
-        state=ReplicaState.PENDING, problem="", tries=0, retry_at=None
-    )
-
-
 def hand_off(actor: Actor, kind: OperationKind, deployment: Deployment) -> Operation:
     """The operation that brings the wish about: a new one, or the one that is already at it."""
     approvals.require_approved(kind, deployment)
-    running = deployment.operations.filter(
-        state__in=[OperationState.QUEUED, OperationState.RUNNING]
-    ).first()
+    running = deployment.operations.filter(state__in=UNDER_WAY).first()
     if running is not None:
         running.retry_at = None
         running.save(update_fields=["retry_at"])

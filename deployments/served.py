@@ -34,6 +34,10 @@ class DeploymentQuerySet(models.QuerySet["Deployment"]):
     def live(self) -> DeploymentQuerySet:
         return self.filter(state=DeploymentState.LIVE)
 
+    def with_revisions(self) -> DeploymentQuerySet:
+        """With what serves, what is wished for and the way back, and their models."""
+        return self.select_related("target__model", "current__model", "previous__model")
+
 
 class Deployment(models.Model):
     """A named, governed endpoint. Its name is the `model` that clients ask for and never changes;
@@ -131,6 +135,12 @@ class Deployment(models.Model):
             DeploymentState.STARTING,
             DeploymentState.STOPPING,
             DeploymentState.DELETING,
+        )
+
+    def unblock(self) -> None:
+        """What failed may be tried again: somebody asked for it."""
+        Replica.objects.filter(revision__deployment=self, state=ReplicaState.FAILED).update(
+            state=ReplicaState.PENDING, problem="", tries=0, retry_at=None
         )
 
     def as_obj(self) -> Obj:

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import httpx
 import psycopg
 
 from console.embedded.installation import Installation
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_S = 180
@@ -31,12 +31,6 @@ CLEAN = {
     "DJANGO_SETTINGS_MODULE",
     "FUSEBOX_ENFORCE_FIRST_PASSWORD_CHANGE",
 }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Console:

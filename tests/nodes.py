@@ -13,7 +13,7 @@ from pathlib import Path
 
 from console.embedded import ollama, spawn
 from console.embedded.installation import Installation
-from tests.registry import free_port
+from tests.ports import free_port
 
 
 @contextmanager

@@ -20,6 +20,7 @@ class RunState(models.TextChoices):
     CANCELLED = "cancelled", _("Cancelled")
 
 
+# Whoever says nothing for longer is away: the sealer, the forwarder.
 SILENT = timedelta(seconds=60)
 UNDER_WAY = (RunState.QUEUED, RunState.RUNNING)
 

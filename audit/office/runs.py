@@ -30,14 +30,24 @@ def forgotten(kind: type[Run]) -> list[UUID]:
     return list(rows.values_list("pk", flat=True))
 
 
-def take(kind: type[R], pk: str) -> R | None:
+def take(kind: type[R], pk: str, *, total: int = 0) -> R | None:
     """The row, ours from here on; None when somebody runs it or it has ended."""
     rows = kind._default_manager.filter(pk=pk)
     stale = Q(state=RunState.RUNNING, beat_at__lt=timezone.now() - STALE)
     mine = rows.filter(Q(state=RunState.QUEUED) | stale)
-    if not mine.update(state=RunState.RUNNING, beat_at=Now(), done=0, attempt=F("attempt") + 1):
+    ours = {"state": RunState.RUNNING, "done": 0, "total": total, "attempt": F("attempt") + 1}
+    if not mine.update(**ours, beat_at=Now()):
         return None
     return rows.get()
+
+
+def cancel(row: Run) -> bool:
+    """Ask the worker to stop; what nobody has begun ends at once. False when it has ended."""
+    rows = type(row)._default_manager.filter(pk=row.pk)
+    if rows.filter(state=RunState.QUEUED).update(state=RunState.CANCELLED, finished_at=Now()):
+        return True
+    running = rows.filter(state=RunState.RUNNING, cancel_requested_at=None)
+    return bool(running.update(cancel_requested_at=Now()))
 
 
 def finish(row: Run, state: RunState, **values: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.conf import settings
 from django.utils import timezone
@@ -12,9 +12,8 @@ from audit.ledger import proofs
 from audit.ledger.certificate import Certificate, NotTrusted, read_certificate
 from audit.ledger.models import Acknowledgement, Checkpoint, Event, Pending, Sealer, SealerState
 from audit.ledger.proofs import Signed
-from audit.office.models import UNDER_WAY, OutsideCopy, RunState, Verification
+from audit.office.models import SILENT, UNDER_WAY, OutsideCopy, RunState, Verification
 
-SILENT = timedelta(seconds=60)
 SHOWN = 10
 
 

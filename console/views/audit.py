@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import groupby
 from tempfile import TemporaryFile
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -19,10 +19,11 @@ from access import policy
 from access.errors import Invalid
 from audit.ledger.acts import Act
 from audit.office import actions, formats, proof, search
-from audit.office.export import Drawn, Pieces
+from audit.office.export import Pieces
 from audit.office.filters import Filter
 from audit.office.models import SavedSearch
 from audit.office.reading import CATEGORY_NAMES, OUTCOME_NAMES, Reading, sentence
+from console import downloads
 from console.htmx import render_page
 from console.requests import PageRequest, act
 
@@ -103,21 +104,15 @@ def event_export(request: PageRequest) -> HttpResponse | StreamingHttpResponse:
     if format == "bundle":
         return _bundle(request, wanted)
     stream = actions.export(actor=request.actor, wanted=wanted, format=format)
-    name = f"fusebox-events-{timezone.localtime():%Y%m%d-%H%M%S}.{suffix_of(format)}"
-    return StreamingHttpResponse(
-        Drawn(stream) if isinstance(request, ASGIRequest) else stream,
-        content_type=stream.content_type,
-        headers={
-            "Content-Disposition": f'attachment; filename="{name}"',
-            "Cache-Control": "no-store",
-        },
-    )
+    name = file_name(format, timezone.now())
+    return downloads.streamed(request, stream, name, stream.content_type)
 
 
-def suffix_of(format: str) -> str:
-    """How a file of a format ends."""
+def file_name(format: str, made: datetime) -> str:
+    """How an export is called: by the house's own time, ending as its format does."""
     chosen = formats.ALL.get(format)
-    return (chosen.suffix or chosen.name) if chosen else "zip"
+    suffix = (chosen.suffix or chosen.name) if chosen else "zip"
+    return f"fusebox-events-{timezone.localtime(made):%Y%m%d-%H%M%S}.{suffix}"
 
 
 def _bundle(request: PageRequest, wanted: Filter) -> StreamingHttpResponse:
@@ -128,16 +123,8 @@ def _bundle(request: PageRequest, wanted: Filter) -> StreamingHttpResponse:
     except BaseException:
         file.close()
         raise
-    pieces = Pieces(file)
     name = f"fusebox-audit-{made.signed.tree}-{made.signed.size}.zip"
-    return StreamingHttpResponse(
-        pieces if isinstance(request, ASGIRequest) else iter(pieces),
-        content_type="application/zip",
-        headers={
-            "Content-Disposition": f'attachment; filename="{name}"',
-            "Cache-Control": "no-store",
-        },
-    )
+    return downloads.streamed(request, Pieces(file), name, "application/zip")
 
 
 def _local_times(wanted: Filter) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from uuid import UUID
 
 from django.conf import settings
@@ -68,7 +69,7 @@ def deployment_detail(request: PageRequest, pk: UUID) -> HttpResponse:
         "grants": Grant.objects.filter(deployment_id=pk).select_related("team", "user"),
         "grant_form": GrantForm(),
         "public_url": settings.FUSEBOX_PUBLIC_URL,
-        "history": history.of("deployment", str(pk)),
+        "history": partial(history.of, "deployment", str(pk)),
     }
     return render_page(request, "deployments/detail.html", context, partial="deployment-state")
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
@@ -17,9 +15,10 @@ from audit.office import actions, formats
 from audit.office.export import Pieces
 from audit.office.filters import Filter
 from audit.office.models import Export
+from console import downloads
 from console.htmx import render_page
 from console.requests import PageRequest, act
-from console.views.audit import chips, suffix_of
+from console.views.audit import chips, file_name
 
 SHOWN = 50
 
@@ -50,18 +49,13 @@ def export_fetch(request: PageRequest, pk: UUID) -> StreamingHttpResponse:
     """The file. Fetching is a POST: it leaves an event."""
     export = policy.get_for(request.actor, Act.AUDIT_FETCH_EXPORT, Export.objects.all(), pk)
     path = actions.fetch_export(actor=request.actor, export=export)
-    pieces = Pieces(path.open("rb"))
-    made = timezone.localtime(export.created_at)
     chosen = formats.ALL.get(export.format)
-    return StreamingHttpResponse(
-        pieces if isinstance(request, ASGIRequest) else iter(pieces),
-        content_type=chosen.content_type if chosen else "application/zip",
-        headers={
-            "Content-Disposition": "attachment; filename="
-            f'"fusebox-events-{made:%Y%m%d-%H%M%S}.{suffix_of(export.format)}"',
-            "Content-Length": str(export.size),
-            "Cache-Control": "no-store",
-        },
+    return downloads.streamed(
+        request,
+        Pieces(path.open("rb")),
+        file_name(export.format, export.created_at),
+        chosen.content_type if chosen else "application/zip",
+        size=export.size,
     )
 
 

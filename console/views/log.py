@@ -17,6 +17,7 @@ from audit.ledger.acts import Act
 from audit.ledger.models import Checkpoint
 from audit.office import actions, standing
 from audit.office.models import Verification
+from console import downloads
 from console.forms import ReasonForm
 from console.htmx import redirect, render_page
 from console.requests import PageRequest, act, submit
@@ -101,5 +102,5 @@ def log_checkpoint(request: PageRequest) -> HttpResponse:
 
 
 def _file(data: bytes, name: str) -> HttpResponse:
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    return HttpResponse(data, content_type="text/plain; charset=utf-8", headers=headers)
+    kind = "text/plain; charset=utf-8"
+    return HttpResponse(data, content_type=kind, headers=downloads.headers(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from uuid import UUID
 
 from django.conf import settings
@@ -38,7 +39,7 @@ def model_detail(request: PageRequest, pk: UUID) -> HttpResponse:
         "deployments": made_of(model),
         "approval": Approval.objects.filter(digest=model.digest).first(),
         "policy": settings.REQUIRE_MODEL_APPROVAL,
-        "history": history.of("model", model.digest),
+        "history": partial(history.of, "model", model.digest),
     }
     return render(request, "models/detail.html", context)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from uuid import UUID
 
 from django.contrib import messages
@@ -62,7 +63,7 @@ def node_detail(request: PageRequest, pk: UUID) -> HttpResponse:
         "unmanaged": sorted(set(node.tags) - ours),
         "replicas": replicas,
         "operations": node.operations.all()[:10],
-        "history": history.of("node", str(pk)),
+        "history": partial(history.of, "node", str(pk)),
     }
     return render_page(request, "nodes/detail.html", context, partial="node-state")
 

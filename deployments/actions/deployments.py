@@ -25,7 +25,7 @@ from deployments.models import (
     OperationKind,
 )
 from deployments.placement import Placement
-from deployments.revising import hand_off, new_revision, recipe_changes, unblock
+from deployments.revising import hand_off, new_revision, recipe_changes
 from deployments.wishes import Wanted
 
 
@@ -88,7 +88,7 @@ def start(*, actor: Actor, deployment: Deployment) -> Operation:
     with transaction.atomic():
         locked = _locked(deployment, "can_start")
         before = _move(locked, Wanted.ON, DeploymentState.STARTING)
-        unblock(locked)
+        locked.unblock()
         log.record(
             actor,
             Act.DEPLOYMENT_START,

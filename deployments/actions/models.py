@@ -16,11 +16,11 @@ from deployments import ollama
 from deployments.actions.operations import enqueue
 from deployments.model_names import valid_model_name
 from deployments.models import (
+    UNDER_WAY,
     Deployment,
     Node,
     Operation,
     OperationKind,
-    OperationState,
     StoredModel,
 )
 
@@ -52,7 +52,7 @@ def pull_model(*, actor: Actor, node: Node, name: str, insecure: bool = False) -
         running = locked.operations.filter(
             kind=OperationKind.PULL,
             subject=name,
-            state__in=[OperationState.QUEUED, OperationState.RUNNING],
+            state__in=UNDER_WAY,
             cancel_requested_at=None,
         ).first()
         operation = running or enqueue(
@@ -84,7 +84,7 @@ def copy_model(*, actor: Actor, stored: StoredModel, node: Node) -> Operation:
         running = locked.operations.filter(
             kind=OperationKind.COPY,
             subject=stored.tag,
-            state__in=[OperationState.QUEUED, OperationState.RUNNING],
+            state__in=UNDER_WAY,
             cancel_requested_at=None,
         ).first()
         operation = running or enqueue(
@@ -125,7 +125,7 @@ def delete_model(*, actor: Actor, stored: StoredModel) -> None:
                 % {"names": names}
             )
         if Operation.objects.filter(
-            state__in=[OperationState.QUEUED, OperationState.RUNNING],
+            state__in=UNDER_WAY,
             arguments__source=str(locked.node_id),
             arguments__tag=locked.tag,
         ).exists():

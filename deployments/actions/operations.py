@@ -16,13 +16,11 @@ from audit.ledger.acts import Act
 from deployments import approvals, wake
 from deployments.models import (
     LOCAL,
+    UNDER_WAY,
     Deployment,
     DeploymentState,
     Operation,
     OperationKind,
-    OperationState,
-    Replica,
-    ReplicaState,
 )
 from deployments.wishes import Wanted
 
@@ -99,9 +97,7 @@ def _prepare(deployment: Deployment, operation: Operation) -> None:
         OperationKind.DELETE: (DeploymentState.DELETING, (DeploymentState.DELETING,)),
     }
     state, sources = allowed[OperationKind(operation.kind)]
-    busy = deployment.operations.filter(
-        state__in=[OperationState.QUEUED, OperationState.RUNNING]
-    ).exists()
+    busy = deployment.operations.filter(state__in=UNDER_WAY).exists()
     if busy or deployment.state not in sources:
         raise WrongState(_("The deployment has moved on since; look at its present state first."))
     if operation.kind == OperationKind.DEPLOY:
@@ -112,6 +108,4 @@ def _prepare(deployment: Deployment, operation: Operation) -> None:
     deployment.state, deployment.problem, deployment.setback = state, "", ""
     deployment.version += 1
     deployment.save()
-    Replica.objects.filter(revision__deployment=deployment, state=ReplicaState.FAILED).update(
-        state=ReplicaState.PENDING, problem="", tries=0, retry_at=None
-    )
+    deployment.unblock()

@@ -25,7 +25,7 @@ from deployments.models import (
     Revision,
 )
 from deployments.placement import Placement
-from deployments.revising import hand_off, new_revision, recipe_changes, unblock
+from deployments.revising import hand_off, new_revision, recipe_changes
 from deployments.wishes import Wanted
 
 
@@ -132,9 +132,7 @@ def restore(*, actor: Actor, deployment: Deployment) -> Operation:
 def _locked(deployment: Deployment, version: int) -> Deployment:
     """The row, locked, if nobody changed the wish since the changer looked."""
     locked = (
-        Deployment.objects.select_for_update(of=("self",))
-        .select_related("target__model", "current__model", "previous__model")
-        .get(pk=deployment.pk)
+        Deployment.objects.select_for_update(of=("self",)).with_revisions().get(pk=deployment.pk)
     )
     if not locked.can_change:
         raise WrongState(
@@ -162,7 +160,7 @@ def _aim(deployment: Deployment, revision: Revision) -> None:
     deployment.target, deployment.setback, deployment.problem = revision, "", ""
     deployment.version += 1
     deployment.save(update_fields=["target", "setback", "problem", "version"])
-    unblock(deployment)
+    deployment.unblock()
 
 
 def _go(actor: Actor, deployment: Deployment) -> None:

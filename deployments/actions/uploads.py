@@ -21,10 +21,10 @@ from deployments import headers, inbox
 from deployments.actions.operations import enqueue
 from deployments.model_names import valid_model_name
 from deployments.models import (
+    UNDER_WAY,
     Node,
     Operation,
     OperationKind,
-    OperationState,
     StoredModel,
     Upload,
     UploadedFile,
@@ -138,7 +138,7 @@ def discard_upload(*, actor: Actor, upload: Upload) -> None:
         locked = Upload.objects.select_for_update().get(pk=upload.pk)
         busy = Operation.objects.filter(
             arguments__upload=str(locked.pk),
-            state__in=[OperationState.QUEUED, OperationState.RUNNING],
+            state__in=UNDER_WAY,
         )
         if busy.exists():
             raise WrongState(_("An import is reading these files; cancel it first."))

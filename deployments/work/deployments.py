@@ -58,8 +58,7 @@ def converge(lease: Lease) -> None:
 
 
 def _look(lease: Lease) -> View:
-    rows = Deployment.objects.select_related("target__model", "current__model", "previous__model")
-    return look(rows.get(pk=_pk(lease)))
+    return look(Deployment.objects.with_revisions().get(pk=_pk(lease)))
 
 
 def _pk(lease: Lease) -> UUID:
@@ -188,8 +187,7 @@ def failed(lease: Lease, reason: str) -> None:
 
 def cancelled(lease: Lease) -> None:
     """Back to what served before: nothing half made stays, and the reconciler does the rest."""
-    rows = Deployment.objects.select_related("target__model", "current__model", "previous__model")
-    deployment = rows.get(pk=_pk(lease))
+    deployment = Deployment.objects.with_revisions().get(pk=_pk(lease))
     abandoned = deployment.target
     if abandoned is None:
         return

@@ -16,7 +16,8 @@ import psycopg
 from console.embedded import spawn
 from tests.bench import load
 from tests.bench.stage import stage
-from tests.console_process import QUESTION, free_port
+from tests.console_process import QUESTION
+from tests.ports import free_port
 
 ROUNDS = 5
 SECONDS = 2.0

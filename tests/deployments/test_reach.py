@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import json
 import os
 import shutil
@@ -15,14 +14,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from django.db import connection as database
 from django.test import Client
 from pytest_django import Settings
@@ -33,61 +27,29 @@ from audit.ledger.models import Event
 from deployments import actions, attest, exporter, fleet, look, ollama, plan
 from deployments.connection import Unsealable, read_headers
 from deployments.models import Deployment, Node, NodeCheck
-from tests.console_process import free_port
+from tests.certificates import Authority
 from tests.deployments.test_nodes import something_else
+from tests.ports import free_port
 
 ActorOf = Callable[[str], Actor]
 SECRET = "gate-of-the-proxy-7312"
 
 
-class Authority:
-    """A certificate authority of the test's own."""
-
-    def __init__(self) -> None:
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
-        self.pem = self._sign(self.name, self.key, ca=True)
-
-    def issue(self, name: str) -> tuple[str, str]:
-        """(certificate, key) as PEM."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        pem = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        return self._sign(subject, key, ca=False), pem.decode()
-
-    def _sign(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, ca: bool) -> str:
-        now = datetime.now(UTC)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self.name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .add_extension(
-                x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
-                critical=False,
-            )
-        )
-        signed = builder.sign(self.key, hashes.SHA256())
-        return signed.public_bytes(serialization.Encoding.PEM).decode()
+def certificates(folder: Path) -> dict[str, str]:
+    """What a node behind the gate is registered with."""
+    names = {"ca": "ca.pem", "client_certificate": "fusebox.pem", "client_key": "fusebox.key"}
+    return {field: (folder / name).read_text() for field, name in names.items()}
 
 
 @contextmanager
-def gate(behind: str, authority: Authority, folder: Path) -> Iterator[str]:
+def gate(behind: str, folder: Path) -> Iterator[str]:
     """A reverse proxy before an Ollama: TLS, a client certificate and a header, or nothing."""
-    certificate, key = authority.issue("proxy")
-    (folder / "chain").write_text(key + certificate)
-    (folder / "ca").write_text(authority.pem)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(folder / "ca"))
+    authority = Authority(folder)
+    authority.issue("proxy", host="localhost")
+    authority.issue("fusebox")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(folder / "ca.pem"))
     context.verify_mode = ssl.CERT_REQUIRED
-    context.load_cert_chain(folder / "chain")
+    context.load_cert_chain(folder / "proxy.pem", folder / "proxy.key")
     target = ("127.0.0.1", int(behind.rsplit(":", 1)[1]))
 
     def pump(source: socket.socket, sink: socket.socket) -> None:
@@ -125,17 +87,13 @@ def gate(behind: str, authority: Authority, folder: Path) -> Iterator[str]:
 @pytest.fixture
 def guarded(actor_of: ActorOf, model_node_url: str, tmp_path: Path) -> Iterator[Node]:
     """The real node behind TLS, registered with all that its proxy asks for."""
-    authority = Authority()
-    certificate, key = authority.issue("fusebox")
-    with gate(model_node_url, authority, tmp_path) as url:
+    with gate(model_node_url, tmp_path) as url:
         yield actions.register_node(
             actor=actor_of("system"),
             name="guarded",
             url=url,
             headers={"X-Gate": SECRET},
-            ca=authority.pem,
-            client_certificate=certificate,
-            client_key=key,
+            **certificates(tmp_path),
         )
 
 
@@ -147,19 +105,15 @@ def test_a_node_behind_a_proxy_is_reached_with_its_header_and_certificate(guarde
 def test_without_the_header_the_proxys_refusal_is_told(
     actor_of: ActorOf, model_node_url: str, tmp_path: Path
 ) -> None:
-    authority = Authority()
-    certificate, key = authority.issue("fusebox")
     with (
-        gate(model_node_url, authority, tmp_path) as url,
+        gate(model_node_url, tmp_path) as url,
         pytest.raises(Invalid, match="No Ollama answers"),
     ):
         actions.register_node(
             actor=actor_of("system"),
             name="x",
             url=url,
-            ca=authority.pem,
-            client_certificate=certificate,
-            client_key=key,
+            **certificates(tmp_path),
         )
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.console_process import ROOT, Console, free_port
+from tests.console_process import ROOT, Console
+from tests.ports import free_port
 
 CHILDREN = [
     "bin/postgres -D",

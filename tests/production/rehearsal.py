@@ -19,7 +19,7 @@ from console.embedded import spawn
 from console.embedded.installation import Installation
 from console.embedded.postgres import ADMIN
 from tests.architecture.source import ROOT
-from tests.console_process import free_port
+from tests.ports import free_port
 
 DOMAIN = "fusebox.example.internal"
 DATABASE = "rehearsal"

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models.functions import Now
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
@@ -17,9 +16,9 @@ from audit.ledger import log
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from audit.ledger.log import Obj
-from audit.office import formats, wake
+from audit.office import formats, runs, wake
 from audit.office.filters import Filter
-from audit.office.models import UNDER_WAY, Export, RunState
+from audit.office.models import UNDER_WAY, Export
 from audit.office.recording import as_changes
 
 KEPT = timedelta(hours=24)
@@ -33,7 +32,7 @@ def request_export(*, actor: Actor, wanted: Filter, format: str) -> Export:
     if format not in (*formats.ALL, "bundle"):
         raise Invalid(_("There is no such format."), field="format")
     with transaction.atomic():
-        if Export.objects.select_for_update().filter(state__in=UNDER_WAY).count() >= AT_ONCE:
+        if Export.objects.filter(state__in=UNDER_WAY).count() >= AT_ONCE:
             raise WrongState(
                 _("%(count)d exports are under way; wait for one or cancel it.")
                 % {"count": AT_ONCE}
@@ -59,11 +58,8 @@ def cancel_export(*, actor: Actor, export: Export) -> Export:
     """Ask the worker to stop; one that nobody has begun ends at once."""
     policy.require(actor, Act.AUDIT_CANCEL_EXPORT)
     with transaction.atomic():
-        waiting = Export.objects.filter(pk=export.pk, state=RunState.QUEUED)
-        if not waiting.update(state=RunState.CANCELLED, finished_at=Now()):
-            running = Export.objects.filter(pk=export.pk, state=RunState.RUNNING)
-            if not running.filter(cancel_requested_at=None).update(cancel_requested_at=Now()):
-                raise WrongState(_("This export has already ended."))
+        if not runs.cancel(export):
+            raise WrongState(_("This export has already ended."))
         log.record(actor, Act.AUDIT_CANCEL_EXPORT, Obj("export", str(export.pk), export.format))
     export.refresh_from_db()
     return export

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from access import policy
@@ -20,9 +19,9 @@ from audit.ledger.connection import conninfo
 from audit.ledger.log import Obj
 from audit.ledger.models import Acknowledgement, Sealer, SealerState
 from audit.ledger.report import FINE, Report
+from audit.office import runs, wake
 from audit.office import search as searching
-from audit.office import wake
-from audit.office.models import UNDER_WAY, RunState
+from audit.office.models import UNDER_WAY
 from audit.office.models import Verification as Run
 
 MAX_REASON = 500
@@ -88,11 +87,8 @@ def cancel_verification(*, actor: Actor, run: Run) -> Run:
     """Ask the worker to stop; one that nobody has begun ends at once."""
     policy.require(actor, Act.AUDIT_CANCEL_VERIFICATION)
     with transaction.atomic():
-        waiting = Run.objects.filter(pk=run.pk, state=RunState.QUEUED)
-        if not waiting.update(state=RunState.CANCELLED, finished_at=Now()):
-            running = Run.objects.filter(pk=run.pk, state=RunState.RUNNING)
-            if not running.filter(cancel_requested_at=None).update(cancel_requested_at=Now()):
-                raise WrongState(_("This verification has already ended."))
+        if not runs.cancel(run):
+            raise WrongState(_("This verification has already ended."))
         log.record(actor, Act.AUDIT_CANCEL_VERIFICATION, Obj("verification", str(run.pk)))
     run.refresh_from_db()
     return run

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from audit.ledger.models import Checkpoint
@@ -25,17 +27,12 @@ class Folder(Sink):
 
     def look(self, copy: OutsideCopy) -> None:
         """The folder is a folder, may be written to, and still has the newest head we gave it."""
-        folder = self._open()
-        try:
+        with self._opened() as folder:
             if not os.access(".", os.W_OK | os.X_OK, dir_fd=folder):
                 raise SinkDown(f"{self._path} may not be written to")
             newest = Checkpoint.objects.filter(tree=copy.tree, size=copy.size).first()
             if newest is not None and copy.confirmed_at and not _holds(folder, newest):
                 raise SinkDown(f"{_name(newest)} is no longer in {self._path}, or was changed")
-        except OSError as error:
-            raise self._down(error) from error
-        finally:
-            os.close(folder)
 
     def send(self, copy: OutsideCopy) -> OutsideCopy | None:
         """All heads after the newest that is there, in their order."""
@@ -46,28 +43,25 @@ class Folder(Sink):
             if later is None:
                 return None
             heads = [later]
-        folder = self._open()
-        try:
+        with self._opened() as folder:
             for head in heads:
                 _write(folder, head)
             os.fsync(folder)
-        except OSError as error:
-            raise self._down(error) from error
-        finally:
-            os.close(folder)
         copy.tree, copy.size = heads[-1].tree, heads[-1].size
         copy.position = copy.size
         return copy
 
-    def _open(self) -> int:
-        """The folder itself: what stands in its place as a link is not it."""
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        """The folder itself: a link in its place is not it. What fails in it is SinkDown."""
         try:
-            return os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                yield folder
+            finally:
+                os.close(folder)
         except OSError as error:
-            raise self._down(error) from error
-
-    def _down(self, error: OSError) -> SinkDown:
-        return SinkDown(f"{self._path}: {error.strerror}")
+            raise SinkDown(f"{self._path}: {error.strerror}") from error
 
 
 def _name(head: Checkpoint, again: int = 0) -> str:

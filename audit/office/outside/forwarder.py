@@ -22,7 +22,7 @@ from audit.office import actions
 from audit.office.models import OutsideCopy
 from audit.office.outside.folder import Folder
 from audit.office.outside.siem import Receiver, Siem
-from audit.office.outside.sink import Sink, SinkDown, Turn
+from audit.office.outside.sink import Sink, SinkDown, turn_of
 
 logger = logging.getLogger(__name__)
 
@@ -77,10 +77,9 @@ def turn(sink: Sink, *, look: bool = True) -> bool:
 
     Raises SinkDown after it was noted in the row and as an event.
     """
-    mine = Turn(sink.name)
-    if not mine.take():
-        return False
-    try:
+    with turn_of(sink) as ours:
+        if not ours:
+            return False
         copy = _row(sink)
         try:
             given = sink.send(copy)
@@ -91,19 +90,18 @@ def turn(sink: Sink, *, look: bool = True) -> bool:
             raise
         _up(sink, given)
         return given is not None
-    finally:
-        mine.leave()
 
 
 def _row(sink: Sink) -> OutsideCopy:
     """The place's row. Another address is another place: it begins at the beginning."""
-    first = Tree.objects.order_by("number").first()
-    defaults = {"address": sink.address, "tree": first.number if first else 0}
-    copy, _new = OutsideCopy.objects.get_or_create(name=sink.name, defaults=defaults)
-    if copy.address != sink.address:
+    copy = OutsideCopy.objects.filter(name=sink.name).first()
+    if copy is not None and copy.address == sink.address:
+        return copy
+    if copy is not None:
         copy.delete()
-        copy = OutsideCopy.objects.create(name=sink.name, **defaults)
-    return copy
+    first = Tree.objects.order_by("number").first()
+    tree = first.number if first else 0
+    return OutsideCopy.objects.create(name=sink.name, address=sink.address, tree=tree)
 
 
 def _up(sink: Sink, given: OutsideCopy | None) -> None:

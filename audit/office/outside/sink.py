@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.db import connection
 
@@ -32,17 +34,16 @@ class Sink(ABC):
         """Whether the place is still there and as it was left. Raises SinkDown."""
 
 
-class Turn:
-    """One process at a time speaks to a place: a lock of the database that ends with us."""
-
-    def __init__(self, name: str) -> None:
-        self.name = f"fusebox.outside.{name}"
-
-    def take(self) -> bool:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [self.name])
-            return bool(cursor.fetchone()[0])
-
-    def leave(self) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [self.name])
+@contextmanager
+def turn_of(sink: Sink) -> Iterator[bool]:
+    """Whether it is ours: one process at a time speaks to a place, by a lock that ends with us."""
+    name = [f"fusebox.outside.{sink.name}"]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", name)
+        ours = bool(cursor.fetchone()[0])
+    try:
+        yield ours
+    finally:
+        if ours:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", name)

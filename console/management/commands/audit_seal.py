@@ -9,7 +9,6 @@ from __future__ import annotations
 import signal
 import threading
 from argparse import ArgumentParser
-from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -22,9 +21,9 @@ from audit.ledger.connection import conninfo
 from audit.ledger.custody import Custody, CustodyBroken
 from audit.ledger.models import Sealer, SealerState
 from audit.ledger.sealing import Log, NotLeader
+from audit.office.models import SILENT
 
 WAIT_S = 30.0
-SILENT = timedelta(seconds=60)
 
 
 class Command(BaseCommand):

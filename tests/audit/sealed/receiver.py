@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.certificates import Authority
+from tests.ports import free_port, wait_for
 
 CONFIG = """
 global(workDirectory="{0}" maxMessageSize="64k" DefaultNetstreamDriver="gtls"
@@ -31,9 +31,7 @@ class Receiver:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         authority = Authority(folder)
         authority.issue("server", host="localhost")
         authority.issue("client")
@@ -57,13 +55,7 @@ class Receiver:
             [program, "-n", "-f", f"{self.folder}/rsyslog.conf", "-i", f"{self.folder}/pid"],
             stderr=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.05)
-        raise AssertionError("rsyslogd did not begin to listen")
+        wait_for(self.port)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         if self._child is not None:
