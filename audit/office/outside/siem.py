@@ -1,7 +1,8 @@
 """Sealed events and signed heads, in the order of their positions, as RFC 5424 over TLS (RFC 5425).
 
-Neither RFC has an acknowledgement. A batch counts when the receiver has closed the connection in
-order after it had read our end of it: whoever dies with something unread resets it instead.
+Neither RFC has an acknowledgement. A batch was read when the receiver has closed the connection in
+order after our end of it: whoever dies with something unread resets it instead. It counts when the
+receiver is there once more after that: one that read and died before it wrote gets it again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import ssl
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from audit.ledger.models import Checkpoint, Event, Leaf, Tree
@@ -21,7 +23,15 @@ from audit.office.outside.sink import Sink, SinkDown
 
 PORT = 6514
 TIMEOUT_S = 10.0
-BATCH = 500
+BATCH = 250
+
+
+class Mark(NamedTuple):
+    """How far: events of a tree, and leaves of the newest signed head."""
+
+    tree: int
+    position: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,8 @@ class Siem(Sink):
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
+        # What was read there and does not count yet: (counted before it, its end).
+        self._read: tuple[Mark, Mark] | None = None
         self.address = f"{receiver.host}:{receiver.port}"
 
     def look(self, copy: OutsideCopy) -> None:
@@ -63,23 +75,17 @@ class Siem(Sink):
         self._deliver([])
 
     def send(self, copy: OutsideCopy) -> OutsideCopy | None:
-        # Whether there is a later tree is asked first: what comes after it is in it.
-        later = Tree.objects.filter(number__gt=copy.tree).order_by("number").first()
-        leaves = _leaves(copy.tree, copy.position)
-        if not leaves and later is not None:
-            copy.tree, copy.position, copy.size = later.number, 0, 0
-            return copy
-        position = copy.position + len(leaves)
-        heads = Checkpoint.objects.filter(tree=copy.tree, size__gt=copy.size, size__lte=position)
-        head = heads.order_by("-size").first()
-        if not leaves and head is None:
+        counted = Mark(copy.tree, copy.position, copy.size)
+        # A row that says something else was set back by hand: it has the last word.
+        read = self._read[1] if self._read and self._read[0] == counted else counted
+        self._read = None
+        messages, end = _after(read)
+        if end == counted:
             return None
-        messages = [*_messages(leaves)]
-        if head is not None:
-            messages.append(syslog.head(head.tree, head.size, head.note, head.signed_at))
-            copy.size = head.size
         self._deliver(messages)
-        copy.position = position
+        if end != read:
+            self._read = (read, end)
+        copy.tree, copy.position, copy.size = read
         return copy
 
     def _deliver(self, messages: Iterable[bytes]) -> None:
@@ -114,6 +120,22 @@ def _end(link: ssl.SSLSocket) -> None:
         return
     except ssl.SSLError as error:
         raise OSError(error.reason or "the receiver broke the connection off") from error
+
+
+def _after(mark: Mark) -> tuple[list[bytes], Mark]:
+    """The next messages, and how far they go."""
+    # Whether there is a later tree is asked first: what comes after it is in it.
+    later = Tree.objects.filter(number__gt=mark.tree).order_by("number").first()
+    leaves = _leaves(mark.tree, mark.position)
+    if not leaves and later is not None:
+        return [], Mark(later.number, 0, 0)
+    position = mark.position + len(leaves)
+    heads = Checkpoint.objects.filter(tree=mark.tree, size__gt=mark.size, size__lte=position)
+    head = heads.order_by("-size").first()
+    messages = list(_messages(leaves))
+    if head is not None:
+        messages.append(syslog.head(head.tree, head.size, head.note, head.signed_at))
+    return messages, Mark(mark.tree, position, head.size if head else mark.size)
 
 
 def _leaves(tree: int, position: int) -> list[Leaf]:
