@@ -52,6 +52,14 @@ class NodeForm(forms.Form):
             "http://10.0.0.5:9100/metrics"
         ),
     )
+    request_log_off = forms.BooleanField(
+        label=_("I looked: its Ollama writes no requests to disk"),
+        required=False,
+        help_text=_(
+            "OLLAMA_DEBUG_LOG_REQUESTS is not set there. Ollama itself does not tell; from version "
+            "0.18.3 it can write what people ask into a file."
+        ),
+    )
     headers = forms.CharField(
         label=_("Headers"),
         required=False,
@@ -84,6 +92,7 @@ class NodeForm(forms.Form):
             "labels": ", ".join(node.labels),
             "memory": node.memory_declared / GIGABYTE if node.memory_declared else None,
             "exporter_url": node.exporter_url,
+            "request_log_off": node.request_log_off,
             "ca": node.ca,
             "client_certificate": node.client_certificate,
         }

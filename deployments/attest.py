@@ -23,6 +23,8 @@ from deployments.models import Node, Replica, ReplicaState
 MARGIN = timedelta(seconds=5)
 FLEET = Actor.system("fleet")
 FIRST_WITH_CLOUD = (0, 12)
+# The first that can write the bodies of requests to disk: OLLAMA_DEBUG_LOG_REQUESTS.
+FIRST_WITH_REQUEST_LOG = (0, 18, 3)
 # The first whose /api/create takes what a revision is made of as we send it.
 OLDEST = (0, 5, 5)
 CLOCK_S = 60.0
@@ -102,9 +104,22 @@ def raise_alarms(node: Node, house: ollama.House | None, foreign: list[str]) -> 
 
 def is_too_old(version: str) -> bool:
     """Whether deployments cannot be made there. A build of 0.0.0 may be anything."""
+    return (0, 0, 0) < _number(version) < OLDEST
+
+
+def keeps_no_requests(node: Node) -> bool | None:
+    """Whether what people ask stays off the node's disk: its version cannot write it, or somebody
+    looked. None when nobody knows: Ollama does not tell how it was started."""
+    return (
+        True
+        if (0, 0, 0) < _number(node.version) < FIRST_WITH_REQUEST_LOG
+        else (node.request_log_off or None)
+    )
+
+
+def _number(version: str) -> tuple[int, ...]:
     found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
-    number = tuple(int(part) for part in found.groups()) if found else (0, 0, 0)
-    return (0, 0, 0) < number < OLDEST
+    return tuple(int(part) for part in found.groups()) if found else (0, 0, 0)
 
 
 def is_closed(node: Node) -> bool | None:

@@ -64,7 +64,8 @@ class Node(models.Model):
 
     `loaded` is the node's own list of models in memory: name, size (bytes), size_vram, expires_at.
     `tags` are those it holds in our namespace, with their digests; `house` what it says of clouds;
-    `alarms` what a person must look at; `machine` what its exporter said last.
+    `alarms` what a person must look at; `machine` what its exporter said last; `request_log_off`
+    that somebody looked: its Ollama writes no requests to disk, which no answer of it tells.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -82,6 +83,7 @@ class Node(models.Model):
     memory_declared = models.BigIntegerField(_("memory for models"), null=True)
     exporter_url = models.CharField(_("metrics"), max_length=300, blank=True)
     machine = models.JSONField(default=dict)
+    request_log_off = models.BooleanField(default=False)
     ca = models.TextField(blank=True)
     client_certificate = models.TextField(blank=True)
     sealed = models.TextField(blank=True)

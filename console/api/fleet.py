@@ -31,6 +31,7 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
 
     closed = serializers.SerializerMethodField()
     has_secrets = serializers.SerializerMethodField()
+    keeps_no_requests = serializers.SerializerMethodField()
 
     class Meta:
         model = Node
@@ -46,6 +47,8 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
             "version",
             "closed",
             "has_secrets",
+            "keeps_no_requests",
+            "request_log_off",
             "loaded",
             "tags",
             "memory_bytes",
@@ -67,6 +70,9 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
     def get_has_secrets(self, node: Node) -> bool:
         return bool(node.sealed)
 
+    def get_keeps_no_requests(self, node: Node) -> bool | None:
+        return attest.keeps_no_requests(node)
+
 
 class NodeFieldsSerializer(serializers.Serializer[Any]):
     """What adding or changing a node takes."""
@@ -76,6 +82,7 @@ class NodeFieldsSerializer(serializers.Serializer[Any]):
     labels = serializers.ListField(child=serializers.CharField(max_length=63), required=False)
     memory_declared = serializers.IntegerField(required=False, allow_null=True)
     exporter_url = serializers.CharField(max_length=300, required=False, allow_blank=True)
+    request_log_off = serializers.BooleanField(required=False)
     headers = serializers.DictField(child=serializers.CharField(max_length=2000), required=False)
     ca = serializers.CharField(required=False, allow_blank=True)
     client_certificate = serializers.CharField(required=False, allow_blank=True)

@@ -32,6 +32,12 @@ def closed_badge(closed: bool | None) -> SafeString:
 
 
 @register.simple_tag
+def kept_badge(keeps_none: bool | None) -> SafeString:
+    """Whether a node may write what people ask into files."""
+    return badge("closed", _("no")) if keeps_none else badge("", _("nobody has looked yet"))
+
+
+@register.simple_tag
 def alarm_text(alarm: Mapping[str, Any]) -> SafeString:
     """An alarm as a sentence that says what to do."""
     sentences = {

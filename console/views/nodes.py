@@ -57,6 +57,7 @@ def node_detail(request: PageRequest, pk: UUID) -> HttpResponse:
     context = {
         "node": node,
         "closed": attest.is_closed(node),
+        "keeps_none": attest.keeps_no_requests(node),
         "checks": list(node.checks.all()[:CHECKS_SHOWN])[::-1],
         "stored": node.stored.select_related("model"),
         "used": set(Revision.objects.values_list("model_id", flat=True)),

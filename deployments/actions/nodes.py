@@ -22,13 +22,14 @@ from deployments.wishes import Duty, valid_labels
 
 NODE_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 MAX_MEMORY = 2**50
-PLAIN_FIELDS = ("name", "url", "labels", "memory_declared", "exporter_url")
+PLAIN_FIELDS = ("name", "url", "labels", "memory_declared", "exporter_url", "request_log_off")
 
 
 def register_node(*, actor: Actor, name: str, url: str, **more: Any) -> Node:
     """Add a machine that runs Ollama, after it has answered as Ollama does.
 
-    `more`: labels, memory_declared, exporter_url, headers, ca, client_certificate, client_key.
+    `more`: labels, memory_declared, exporter_url, request_log_off, headers, ca,
+    client_certificate, client_key.
     """
     policy.require(actor, Act.NODE_REGISTER)
     node = Node()
@@ -159,12 +160,15 @@ def _set(node: Node, given: Mapping[str, Any]) -> list[Change]:
     """Set what is given, checked; returns what changed. Secrets are named, never shown."""
     given = dict(given)
     changes = _set_connection(node, given)
+    if given.get("url", node.url) != node.url:
+        given.setdefault("request_log_off", False)  # another machine: nobody looked there
     checks: dict[str, Callable[[Any], Any]] = {
         "name": _valid_name,
         "url": checked_url,
         "labels": valid_labels,
         "memory_declared": _valid_memory,
         "exporter_url": _valid_exporter,
+        "request_log_off": bool,
     }
     for field, value in given.items():
         new, old = checks[field](value), getattr(node, field)

@@ -279,6 +279,29 @@ def test_whether_the_house_is_closed(version: str, said: bool | None, closed: bo
     assert attest.is_closed(Node(version=version, house={"cloud_off": said})) is closed
 
 
+@pytest.mark.parametrize(
+    ("version", "looked", "keeps_none"),
+    [("0.9.3", False, True), ("0.18.3", False, None), ("0.18.3", True, True), ("", False, None)],
+)
+def test_whether_requests_stay_off_its_disk(
+    version: str, looked: bool, keeps_none: bool | None
+) -> None:
+    node = Node(version=version, request_log_off=looked)
+    assert attest.keeps_no_requests(node) is keeps_none
+
+
+def test_who_looked_is_an_event_and_another_address_is_not_looked_at(
+    actor_of: ActorOf, node: Node
+) -> None:
+    looked = actions.update_node(actor=actor_of("system"), node=node, request_log_off=True)
+    assert looked.request_log_off
+    event = Event.objects.filter(act="node.update").latest("id")
+    assert b'"request_log_off"' in bytes(event.leaf)
+    elsewhere = node.url.replace("127.0.0.1", "localhost")
+    moved = actions.update_node(actor=actor_of("system"), node=node, url=elsewhere)
+    assert not moved.request_log_off
+
+
 def test_what_a_newer_node_says_of_clouds_is_read() -> None:
     models = {"models": [{"name": "a:1"}, {"name": "b", "remote_host": "https://x"}, "nonsense"]}
     body = json.dumps({**models, "cloud": {"disabled": True, "source": "env"}}).encode()

@@ -16,7 +16,13 @@ from deployments.models import Node
 
 ACTOR = Actor.system("manage.py node")
 # Option -> field of the verb, where it was given.
-FIELDS = {"rename": "name", "url": "url", "label": "labels", "metrics": "exporter_url"}
+FIELDS = {
+    "rename": "name",
+    "url": "url",
+    "label": "labels",
+    "metrics": "exporter_url",
+    "request_log_off": "request_log_off",
+}
 
 
 class Command(BaseCommand):
@@ -33,6 +39,12 @@ class Command(BaseCommand):
         for name in ("add", "update"):
             what.choices[name].add_argument("--label", action="append", help="again for more")
             what.choices[name].add_argument("--metrics", help="where its exporter answers")
+            what.choices[name].add_argument(
+                "--request-log-off",
+                action="store_true",
+                default=None,
+                help="you looked: OLLAMA_DEBUG_LOG_REQUESTS is not set there",
+            )
 
     def handle(self, **options: Any) -> None:
         try:
