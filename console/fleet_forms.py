@@ -252,7 +252,10 @@ class DeploymentForm(PlacementForm, RecipeForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # The page offers only nodes that store what is chosen.
-        self.fields["model"].widget.attrs["data-stored-on"] = ""
+        models = self.fields["model"]
+        assert isinstance(models, DeployableField)  # noqa: S101  for the type checker
+        models.widget.attrs["data-stored-on"] = ""
+        models.offer_each_once()
 
     def placement(self) -> Placement:
         """One node chosen above is the whole placement, unless several are named below."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -37,6 +37,12 @@ class PullForm(forms.Form):
     )
 
 
+def only_one(rows: QuerySet[Any]) -> Any:
+    """The row, where there is just one to choose."""
+    found = list(rows[:2])
+    return found[0] if len(found) == 1 else None
+
+
 class CopyForm(forms.Form):
     """Where a copy of a model goes."""
 
@@ -46,6 +52,7 @@ class CopyForm(forms.Form):
         field = self.fields["node"]
         assert isinstance(field, forms.ModelChoiceField)  # noqa: S101  for the type checker
         field.queryset = nodes
+        field.initial = only_one(nodes)
 
 
 class ManyFiles(forms.ClearableFileInput):
@@ -99,6 +106,14 @@ class DeployableField(forms.ModelChoiceField):  # type: ignore[type-arg]
         stored = Model.objects.filter(stored__isnull=False).distinct()
         ranked = stored.annotate(approved=approvals.APPROVED).order_by("-approved", "name")
         super().__init__(queryset=ranked, **options)
+
+    def offer_each_once(self) -> None:
+        """The same weights under one name, stored on two nodes, are one thing to choose."""
+        same = Model.objects.filter(content=OuterRef("content"), name=OuterRef("name"))
+        earlier = same.filter(stored__isnull=False, created_at__lt=OuterRef("created_at"))
+        offered = self.queryset or Model.objects.none()
+        self.queryset = offered.exclude(~Q(content="") & Exists(earlier))
+        self.initial = only_one(self.queryset)
 
     def label_from_instance(self, obj: Any) -> str:
         if obj.approved or not settings.REQUIRE_MODEL_APPROVAL:

@@ -117,7 +117,8 @@ class Deployment(models.Model):
 
     @property
     def can_roll_back(self) -> bool:
-        return self.can_change and (self.is_rolling_out or self.previous_id is not None)
+        calls_off = self.is_rolling_out and self.current_id is not None
+        return self.can_change and (calls_off or self.previous_id is not None)
 
     @property
     def serving_nodes(self) -> list[str]:

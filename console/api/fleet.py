@@ -247,6 +247,13 @@ class NodeViewSet(ActsViewSet):
 
     @extend_schema(request=None, responses={200: NodeSerializer})
     @action(detail=True, methods=["post"])
+    def refresh(self, request: Request, pk: str) -> Response:
+        """Ask it now instead of at the next round: what it stores, and a real answer."""
+        node = policy.get_for(self.actor, Act.NODE_REFRESH, Node.objects.all(), pk)
+        return Response(NodeSerializer(actions.refresh_node(actor=self.actor, node=node)).data)
+
+    @extend_schema(request=None, responses={200: NodeSerializer})
+    @action(detail=True, methods=["post"])
     def drain(self, request: Request, pk: str) -> Response:
         """Move its replicas elsewhere."""
         node = policy.get_for(self.actor, Act.NODE_DRAIN, Node.objects.all(), pk)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
-from django.db.models import Prefetch
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -84,15 +84,17 @@ def deployment_create(request: PageRequest) -> HttpResponse:
             messages.success(request, _("%(name)s is being switched on.") % {"name": deployment})
             return redirect(request, reverse("deployment-detail", args=[deployment.pk]))
     stored = StoredModel.objects.select_related("node", "model")
-    places: dict[str, list[str]] = {}
-    for copy in stored.order_by().values("model_id", "node_id").distinct():  # not tag by tag
-        places.setdefault(str(copy["model_id"]), []).append(str(copy["node_id"]))
-    context = {
-        "form": form,
-        "stored": stored,
-        "places": places,
-    }
+    context = {"form": form, "stored": stored, "places": _places(stored)}
     return render(request, "deployments/form.html", context, status=422 if form.errors else 200)
+
+
+def _places(stored: QuerySet[StoredModel]) -> dict[str, list[str]]:
+    """Model -> the nodes that store its weights, under whatever digest."""
+    on: dict[str, set[str]] = {}
+    models = {copy.model for copy in stored}
+    for copy in stored:
+        on.setdefault(copy.model.identity, set()).add(str(copy.node_id))
+    return {str(model.pk): sorted(on[model.identity]) for model in models}
 
 
 def _create(request: PageRequest, form: DeploymentForm) -> Deployment:

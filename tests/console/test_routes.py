@@ -123,6 +123,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "api-docs": ("ooooo", "mmmmm"),
     "api-node-list": ("uoonn", "uvnnn"),
     "api-node-cordon": ("ummmm", "uvnnn"),
+    "api-node-refresh": ("ummmm", "uvnnn"),
     "api-node-uncordon": ("ummmm", "uvnnn"),
     "api-node-drain": ("ummmm", "uvnnn"),
     "api-deployment-change": ("ummmm", "uvnnn"),

@@ -10,14 +10,17 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.console_process import Console
+from tests.deployments.test_lifecycle import gemma_file
 from tests.fleet import RealNode
 
 PATIENCE_S = 150
+GEMMA = "gemma3:270m"
 
 
 class Fleet:
@@ -80,12 +83,12 @@ class Fleet:
     def now(self) -> Any:
         return self.api("GET", f"deployments/{self.deployment}/")
 
-    def change(self, prompt: str) -> int:
+    def change(self, prompt: str, model: str = "") -> int:
         seen = self.now()
         changed = self.api(
             "POST",
             f"deployments/{self.deployment}/change/",
-            model=self.model(),
+            model=model or self.model(),
             system_prompt=prompt,
             parameters={"num_ctx": 512, "temperature": 0},
             version=seen["version"],
@@ -182,6 +185,38 @@ def test_a_rollout_and_a_rollback_under_load_lose_nothing(whole: Fleet) -> None:
         whole.until(lambda: whole.serving() == dict.fromkeys("abc", before), "it went back")
     assert load.failures == []
     assert len(load.answers) > 5
+
+
+@pytest.fixture
+def gemma(whole: Fleet, tmp_path: Path) -> Iterator[str]:
+    """On every node, approved: a model that this build of Ollama cannot load without a GPU."""
+    path = gemma_file(tmp_path)
+    for node in whole.nodes:
+        digest = node.api.upload(path, lambda _done, _total: None)
+        list(node.api.create_from_file(GEMMA, path.name, digest))
+    for row in whole.api("GET", "nodes/")["results"]:
+        if "fault" in row["labels"]:
+            whole.api("POST", f"nodes/{row['id']}/refresh/")
+    found = "SELECT model_id FROM deployments_storedmodel WHERE tag = %s ORDER BY id LIMIT 1"
+    model = str(whole.console.query(found, GEMMA)[0][0])
+    whole.console.sign_in("security").post(f"/models/{model}/approve/", accept_licence="on")
+    yield model
+    for node in whole.nodes:
+        node.api.delete(GEMMA)
+
+
+def test_a_model_that_cannot_load_is_taken_back_and_the_load_does_not_notice(
+    whole: Fleet, gemma: str
+) -> None:
+    before = whole.now()["current"]["number"]
+    with Load(whole.console) as load:
+        whole.change("Answer briefly.", gemma)
+        whole.until(lambda: bool(whole.now()["setback"]), "it was taken back by itself")
+        whole.ends_as(before)
+        asked = len(load.answers)
+        whole.until(lambda: len(load.answers) > asked + 3, "it serves on")
+    assert "gemma" in whole.now()["setback"].lower() or "runner" in whole.now()["setback"]
+    assert load.failures == []
 
 
 def test_a_worker_killed_in_the_middle_is_replaced(whole: Fleet) -> None:
