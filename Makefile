@@ -75,12 +75,14 @@ clean: ## remove what the tools left behind (not .venv, not the data folder)
 
 # --- figures ---------------------------------------------------------------------------------
 
-.PHONY: bench bench-gateway bench-audit
-bench: bench-gateway bench-audit ## measure; never part of the tests
+.PHONY: bench bench-gateway bench-audit bench-fit
+bench: bench-gateway bench-audit bench-fit ## measure; never part of the tests
 bench-gateway: setup ## what the gateway adds to a request
 	@$(BIN)/python -m tests.bench gateway
 bench-audit: setup ## how many events the log takes
 	@$(BIN)/python -m tests.bench audit log
+bench-fit: setup .venv/.models ## what models need in memory by arithmetic, and what real runners take
+	@$(BIN)/python -m tests.bench fit
 .PHONY: seed-audit
 seed-audit: .venv/.base .venv/.engines ## store N events in the data folder's log, for looking around: make seed-audit N=100000
 	@$(BIN)/python -m tests.bench.seed $(N)

@@ -199,6 +199,13 @@ class RecipeForm(forms.Form):
         help_text=_("Ollama's prompt template. Empty: the model's own."),
     )
 
+    fit_reason = forms.CharField(
+        label=_("It is to be tried although it does not fit, because"),
+        max_length=300,
+        required=False,
+        help_text=_("Written into the log."),
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for parameter in PARAMETERS:
@@ -222,6 +229,7 @@ class RecipeForm(forms.Form):
             "template": given["template"],
             "schema": given["schema"],
             "parameters": {p.name: given.get(p.name) for p in PARAMETERS},
+            "fit_reason": given["fit_reason"],
         }
 
     def parameter_fields(self) -> list[forms.BoundField]:

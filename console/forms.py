@@ -15,6 +15,9 @@ from access.roles import Role
 from deployments import approvals
 from deployments.actions.uploads import QUANTIZATIONS
 from deployments.models import Model, Node
+from deployments.recipes import BY_NAME
+
+CONTEXT = BY_NAME["num_ctx"]
 
 
 class PullForm(forms.Form):
@@ -53,6 +56,18 @@ class CopyForm(forms.Form):
         assert isinstance(field, forms.ModelChoiceField)  # noqa: S101  for the type checker
         field.queryset = nodes
         field.initial = only_one(nodes)
+
+
+class FitForm(forms.Form):
+    """Which model with how much context: what deployments.room is asked."""
+
+    model = forms.UUIDField()
+    num_ctx = forms.IntegerField(
+        label=_("Context (tokens)"),
+        required=False,
+        min_value=int(CONTEXT.least),
+        max_value=int(CONTEXT.most),
+    )
 
 
 class ManyFiles(forms.ClearableFileInput):

@@ -44,6 +44,7 @@ urlpatterns = [
     path("nodes/<uuid:pk>/uncordon/", nodes.node_uncordon, name="node-uncordon"),
     path("nodes/<uuid:pk>/drain/", nodes.node_drain, name="node-drain"),
     path("nodes/<uuid:pk>/remove/", nodes.node_remove, name="node-remove"),
+    path("models/fit/", models.model_fit, name="model-fit"),
     path("models/", models.model_list, name="model-list"),
     path("models/pull/", models.model_pull, name="model-pull"),
     path("models/upload/", uploads.model_upload, name="model-upload"),

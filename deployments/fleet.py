@@ -70,6 +70,7 @@ def ask(url: str, access: Access = PLAIN) -> Report:
         known = set(
             Model.objects.filter(digest__in=[t.digest for t in tags])
             .exclude(content="")
+            .exclude(shape={})
             .values_list("digest", flat=True)
         )
         facts = {
@@ -197,14 +198,19 @@ def _store_models(node: Node, report: Report) -> None:
         model, _created = Model.objects.get_or_create(
             digest=tag.digest, defaults=_model_fields(tag, facts)
         )
-        if facts is not None and not model.content:
-            model.content = facts.content
-            model.save(update_fields=["content"])
+        if facts is not None and not (model.content and model.shape):
+            model.content, model.shape = facts.content, _shape(facts)
+            model.save(update_fields=["content", "shape"])
         StoredModel.objects.update_or_create(
             node=node, tag=tag.name, defaults={"model": model, "seen_at": timezone.now()}
         )
     StoredModel.objects.filter(node=node).exclude(tag__in=[t.name for t in tags]).delete()
     Model.objects.filter(stored=None, revisions=None).delete()
+
+
+def _shape(facts: ollama.Facts) -> dict[str, Any]:
+    """As stored; what has no shape says so, and is not asked for it every time."""
+    return facts.shape.as_json() if facts.shape else {"unknown": True}
 
 
 def _model_fields(tag: ollama.Tag, facts: ollama.Facts | None) -> dict[str, object]:
@@ -221,5 +227,6 @@ def _model_fields(tag: ollama.Tag, facts: ollama.Facts | None) -> dict[str, obje
             "capabilities": facts.capabilities,
             "licence": facts.licence[:100_000],
             "content": facts.content,
+            "shape": _shape(facts),
         }
     return fields

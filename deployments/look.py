@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from deployments import fleet, plan
+from deployments import fleet, plan, room
 from deployments.models import (
     Deployment,
     DeploymentState,
@@ -24,6 +24,7 @@ from deployments.models import (
     ReplicaState,
     Revision,
 )
+from deployments.recipes import DEFAULT_NUM_CTX
 from deployments.wishes import Duty, Wanted, kept_at
 
 # A node that was away longer is replaced elsewhere, where there is an elsewhere.
@@ -61,16 +62,26 @@ def look(deployment: Deployment) -> View:
         .exclude(revision__deployment=deployment)
         .values_list("node_id", flat=True)
     )
+    full = _full(deployment.target, nodes)
     revisions = {r.number: r for r in deployment.revisions.select_related("model", "deployment")}
     return View(
         deployment,
         _wish(deployment),
-        {pk: _place(node, load[pk]) for pk, node in nodes.items()},
+        {pk: _place(node, load[pk], pk not in full) for pk, node in nodes.items()},
         _copies(replicas.values(), nodes),
         nodes,
         revisions,
         replicas,
     )
+
+
+def _full(target: Revision | None, nodes: dict[str, Node]) -> set[str]:
+    """The nodes that have not the memory for the target."""
+    if target is None:
+        return set()
+    context = int(target.parameters.get("num_ctx", DEFAULT_NUM_CTX))
+    found = room.rooms(target.model, context, nodes.values())
+    return {str(each.node.pk) for each in found if each.verdict is room.Verdict.NOT}
 
 
 def _wish(deployment: Deployment) -> plan.Wish:
@@ -111,7 +122,7 @@ def presence(node: Node) -> plan.Presence:
     return plan.Presence.AWAY if away else plan.Presence.LOST
 
 
-def _place(node: Node, load: int) -> plan.Place:
+def _place(node: Node, load: int, fits: bool) -> plan.Place:
     return plan.Place(
         id=str(node.pk),
         name=node.name,
@@ -121,6 +132,7 @@ def _place(node: Node, load: int) -> plan.Place:
         labels=frozenset(node.labels),
         stores=frozenset(stored.model.identity for stored in node.stored.all()),
         load=load,
+        fits=fits,
     )
 
 

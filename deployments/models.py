@@ -122,7 +122,7 @@ class Model(models.Model):
     """An artifact by digest, wherever it is stored. `digest` is the node's manifest digest, hex.
 
     A file imported on two nodes gets two manifest digests, because each names a path of its own;
-    `content` is the same for both, and what a replica may be made of.
+    `content` is the same for both, and what a replica may be made of. `shape`: deployments.fit.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -135,6 +135,7 @@ class Model(models.Model):
     size_bytes = models.BigIntegerField(default=0)
     context_length = models.PositiveIntegerField(null=True)
     capabilities = models.JSONField(default=list)
+    shape = models.JSONField(default=dict)
     licence = models.TextField(blank=True)
     created_at = models.DateTimeField(db_default=Now())
 

@@ -18,6 +18,7 @@ import httpx
 import ollama
 from django.utils.translation import gettext as _
 
+from deployments import fit
 from deployments.connection import PLAIN, Access
 from deployments.ollama_types import (
     BadReply,
@@ -123,6 +124,7 @@ class Node:
             capabilities=[str(c) for c in reply.capabilities or []],
             licence=reply.license or "",
             content=content(reply.modelfile or ""),
+            shape=fit.shape_of(info),
         )
 
     def digest_of(self, tag: str) -> str | None:

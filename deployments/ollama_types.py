@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from deployments import fit
+
 
 class OllamaError(Exception):
     """A node did not do what it was asked; the text is fit to be shown."""
@@ -58,6 +60,7 @@ class Facts:
     capabilities: list[str]
     licence: str
     content: str = ""
+    shape: fit.Shape | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@ from django.utils.translation import gettext_lazy as _
 
 from access.errors import Invalid
 from audit.ledger.log import Change
+from deployments import room
 from deployments.models import Deployment, Model, Node, StoredModel
+from deployments.recipes import Recipe
 from deployments.wishes import (
     Keep,
     Strategy,
@@ -75,14 +77,20 @@ class Placement:
         matching = self.matching()
         if not matching:
             raise Invalid(_("No node has these labels."), field="labels")
-        same = Q(model=model) | Q(model__content=model.content, model__content__gt="")
-        if not StoredModel.objects.filter(same, node__in=matching).exists():
+        if not _storing(model, matching):
             names = ", ".join(n.name for n in matching[:5])
             raise Invalid(
                 _("%(model)s is not stored on %(node)s. Pull it there first.")
                 % {"model": model, "node": names},
                 field="model",
             )
+
+    def require_room(self, model: Model, recipe: Recipe, because: str) -> str:
+        """Raise Invalid when too few of these nodes have the memory for it; see room.require."""
+        context = int(recipe.parameters["num_ctx"])
+        return room.require(
+            model, context, _storing(model, self.matching()), self.replicas, because
+        )
 
     def write(self, deployment: Deployment) -> None:
         """Onto the row; the caller saves it."""
@@ -106,3 +114,11 @@ class Placement:
             "keep": str(self.keep),
             "timetable": show_timetable(self.timetable) or None,
         }
+
+
+def _storing(model: Model, nodes: list[Node]) -> list[Node]:
+    """Those of the nodes that store the same weights."""
+    same = Q(model=model) | Q(model__content=model.content, model__content__gt="")
+    stored = StoredModel.objects.filter(same, node__in=nodes).values_list("node_id", flat=True)
+    having = set(stored)
+    return [node for node in nodes if node.pk in having]

@@ -33,7 +33,8 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A node as a decision needs it. `stores`: identities of models; `load`: replicas on it."""
+    """A node as a decision needs it. `stores`: identities of models; `load`: replicas on it;
+    `fits`: as far as anybody knows, it has the memory for the target."""
 
     id: str
     name: str = ""
@@ -43,6 +44,7 @@ class Place:
     labels: frozenset[str] = frozenset()
     stores: frozenset[str] = frozenset()
     load: int = 0
+    fits: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,8 @@ def _wind_down(wish: Wish, up: set[str], copies: Sequence[Copy]) -> Decision:
 
 
 def choose(wish: Wish, places: Iterable[Place], copies: Sequence[Copy]) -> list[str]:
-    """The nodes on which the target should be: where it already is first, then the emptiest."""
+    """The nodes on which the target should be: where it already is first, then where it fits, then
+    the emptiest."""
     here: dict[str, list[Copy]] = {}
     for copy in copies:
         here.setdefault(copy.node, []).append(copy)
@@ -179,8 +182,8 @@ def choose(wish: Wish, places: Iterable[Place], copies: Sequence[Copy]) -> list[
     for place in places:
         rank = _rank(wish, place, here.get(place.id, []))
         if rank is not None:
-            ranked.append((rank, place.load, place.name, place.id))
-    found = [node for _rank, _load, _name, node in sorted(ranked)]
+            ranked.append((rank, not place.fits, place.load, place.name, place.id))
+    found = [entry[-1] for entry in sorted(ranked)]
     return found if wish.replicas is None else found[: wish.replicas]
 
 

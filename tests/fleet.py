@@ -50,6 +50,11 @@ class RealNode:
         self._child.send_signal(number)
 
     @property
+    def pid(self) -> int:
+        assert self._child is not None
+        return self._child.pid
+
+    @property
     def is_running(self) -> bool:
         return self._child is not None
 

@@ -171,6 +171,13 @@ class RecipeSerializer(serializers.Serializer[Any]):
     parameters = serializers.DictField(required=False, default=dict)
     template = serializers.CharField(required=False, default="", allow_blank=True)
     schema = serializers.JSONField(required=False, default=None)
+    fit_reason = serializers.CharField(
+        max_length=300,
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="Why to try it although it fits nowhere; written into the log.",
+    )
 
 
 class NewDeploymentSerializer(RecipeSerializer):

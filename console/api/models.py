@@ -25,10 +25,13 @@ from console.api.deployments import (
 )
 from console.api.idempotency import idempotent
 from console.api.paging import KeysetPagination
-from deployments import actions
+from deployments import actions, room
 from deployments.actions.uploads import MAX_CHUNK
 from deployments.approvals import APPROVED
 from deployments.models import Model, Node, StoredModel, Upload, UploadedFile
+from deployments.recipes import BY_NAME, DEFAULT_NUM_CTX
+
+CONTEXT = BY_NAME["num_ctx"]
 
 
 class CopySerializer(serializers.ModelSerializer[StoredModel]):
@@ -103,6 +106,35 @@ class NewUploadSerializer(serializers.Serializer[Any]):
     base = serializers.CharField(default="", allow_blank=True, max_length=255)
 
 
+class FitQuerySerializer(serializers.Serializer[Any]):
+    num_ctx = serializers.IntegerField(
+        min_value=int(CONTEXT.least), max_value=int(CONTEXT.most), default=DEFAULT_NUM_CTX
+    )
+
+
+class NeedSerializer(serializers.Serializer[Any]):
+    """A sum in bytes."""
+
+    total = serializers.IntegerField()
+    weights = serializers.IntegerField()
+    cache = serializers.IntegerField()
+    program = serializers.IntegerField()
+    work = serializers.IntegerField()
+    context = serializers.IntegerField()  # type: ignore[assignment]
+    parallel = serializers.IntegerField()
+
+
+class RoomSerializer(serializers.Serializer[Any]):
+    """One node: `free` null when nobody told what it has; what would fit where it does not."""
+
+    node = serializers.CharField(source="node.name")
+    need = NeedSerializer(allow_null=True)
+    free = serializers.IntegerField(allow_null=True)
+    verdict = serializers.ChoiceField(room.Verdict.choices)
+    fitting_context = serializers.IntegerField(source="context", allow_null=True)
+    fitting_quantization = serializers.CharField(source="quantization", allow_null=True)
+
+
 class BytesParser(BaseParser):
     """A chunk, as it is."""
 
@@ -128,6 +160,14 @@ class ModelViewSet(ActsViewSet):
         policy.require(self.actor, Act.MODEL_PULL)
         data = valid(PullSerializer(data=request.data))
         return accepted(actions.pull_model(actor=self.actor, **data))
+
+    @extend_schema(parameters=[FitQuerySerializer], responses={200: RoomSerializer(many=True)})
+    @action(detail=True, methods=["get"])
+    def fit(self, request: Request, pk: str) -> Response:
+        """What it needs in memory with `num_ctx` tokens of context, node by node, and its sum."""
+        model = policy.get_for(self.actor, Act.MODEL_VIEW, Model.objects.all(), pk)
+        context = valid(FitQuerySerializer(data=request.query_params))["num_ctx"]
+        return Response(RoomSerializer(room.rooms(model, context), many=True).data)
 
     @extend_schema(request=ApproveSerializer, responses={200: CatalogueSerializer})
     @action(detail=True, methods=["post"])

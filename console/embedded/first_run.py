@@ -118,7 +118,9 @@ def _node() -> Node:
     node = Node.objects.filter(name=NODE).first()
     url = os.environ["FUSEBOX_OLLAMA_URL"]
     if node is None:
-        return deploy.register_node(actor=ACTOR, name=NODE, url=url)
+        # What is free beside the console itself and whatever else runs on this machine.
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
+        return deploy.register_node(actor=ACTOR, name=NODE, url=url, memory_declared=memory)
     return deploy.update_node(actor=ACTOR, node=node, name=NODE, url=url)
 
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from console.templatetags.fusebox import badge, clock
 from deployments.models import Node, NodeCheck, NodeStatus
+from deployments.room import Room, Verdict
 
 register = template.Library()
 
@@ -35,6 +36,13 @@ def closed_badge(closed: bool | None) -> SafeString:
 def kept_badge(keeps_none: bool | None) -> SafeString:
     """Whether a node may write what people ask into files."""
     return badge("closed", _("no")) if keeps_none else badge("", _("nobody has looked yet"))
+
+
+@register.simple_tag
+def fit_badge(found: Room) -> SafeString:
+    """Whether a model has room on a node."""
+    tones = {Verdict.FITS: "online", Verdict.TIGHT: "degraded", Verdict.NOT: "failed"}
+    return badge(tones.get(found.verdict, ""), str(found.verdict.label))
 
 
 @register.simple_tag

@@ -16,12 +16,13 @@ from django.views.decorators.http import require_POST
 from access import policy
 from audit.ledger.acts import Act
 from audit.office import history
-from console.forms import CopyForm, PullForm
+from console.forms import CopyForm, FitForm, PullForm
 from console.htmx import redirect, render_page
 from console.requests import PageRequest, act, submit
-from deployments import actions
+from deployments import actions, room
 from deployments.approvals import APPROVED
 from deployments.models import Approval, Deployment, DeploymentQuerySet, Model, Node, StoredModel
+from deployments.recipes import DEFAULT_NUM_CTX
 
 
 def model_list(request: PageRequest) -> HttpResponse:
@@ -39,9 +40,24 @@ def model_detail(request: PageRequest, pk: UUID) -> HttpResponse:
         "deployments": made_of(model),
         "approval": Approval.objects.filter(digest=model.digest).first(),
         "policy": settings.REQUIRE_MODEL_APPROVAL,
+        "fit_form": FitForm(initial={"num_ctx": DEFAULT_NUM_CTX}),
         "history": partial(history.of, "model", model.digest),
     }
     return render(request, "models/detail.html", context)
+
+
+def model_fit(request: PageRequest) -> HttpResponse:
+    """A part of pages: what the chosen model needs with the chosen context, node by node."""
+    policy.require(request.actor, Act.MODEL_VIEW)
+    form = FitForm(request.GET)
+    if not form.is_valid():
+        return render(request, "models/_fit.html", {"rooms": [], "form": form})
+    model = policy.get_for(
+        request.actor, Act.MODEL_VIEW, Model.objects.all(), form.cleaned_data["model"]
+    )
+    context = form.cleaned_data["num_ctx"] or DEFAULT_NUM_CTX
+    found = room.rooms(model, context)
+    return render(request, "models/_fit.html", {"model": model, "rooms": found, "form": form})
 
 
 @require_POST

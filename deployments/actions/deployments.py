@@ -37,11 +37,13 @@ def create_deployment(
     node: Node | None = None,
     placement: Placement | None = None,
     description: str = "",
+    fit_reason: str = "",
     **recipe: Any,
 ) -> Deployment:
     """A new deployment with its first revision; an operation switches it on.
 
-    Where: on `node`, or as `placement` says. `recipe` as deployments.recipes.valid_recipe takes it.
+    Where: on `node`, or as `placement` says. `fit_reason`: why to try what fits nowhere. `recipe`
+    as deployments.recipes.valid_recipe takes it.
     """
     policy.require(actor, Act.DEPLOYMENT_CREATE)
     name = recipes.valid_name(name)
@@ -50,6 +52,7 @@ def create_deployment(
     creator = None if actor.is_system else actor.id
     with transaction.atomic():
         where.require_model(model)
+        although = where.require_room(model, checked, fit_reason)
         deployment = _new(name=name, description=description.strip()[:300], created_by_id=creator)
         revision = new_revision(deployment, model, checked, creator=creator)
         where.write(deployment)
@@ -66,6 +69,7 @@ def create_deployment(
                 *recipe_changes(None, revision),
                 *where.changes(None),
             ],
+            reason=although,
         )
         hand_off(actor, OperationKind.DEPLOY, deployment)
     return deployment

@@ -36,6 +36,7 @@ def change(
     version: int,
     model: Model,
     note: str = "",
+    fit_reason: str = "",
     **recipe: Any,
 ) -> Revision:
     """Make a new revision and roll it out. `version` is the one that the changer saw."""
@@ -43,7 +44,9 @@ def change(
     checked = recipes.valid_recipe(**recipe)
     with transaction.atomic():
         locked = _locked(deployment, version)
-        Placement.of(locked).require_model(model)
+        where = Placement.of(locked)
+        where.require_model(model)
+        although = where.require_room(model, checked, fit_reason)
         before = locked.target
         revision = new_revision(
             locked, model, checked, creator=None if actor.is_system else actor.id, note=note
@@ -62,6 +65,7 @@ def change(
                 Change("revision", before.number if before else None, revision.number),
                 *changes,
             ],
+            reason=although,
         )
         _go(actor, locked)
     return revision

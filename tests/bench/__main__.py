@@ -1,4 +1,4 @@
-"""`python -m tests.bench gateway|audit|log`: one line a figure, comparisons interleaved in one run."""
+"""`python -m tests.bench gateway|audit|log|fit`: one line a figure, comparisons interleaved in one run."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 django.setup()
 
-from tests.bench import audit, gateway, log  # noqa: E402  needs Django set up
+from tests.bench import audit, fit, gateway, log  # noqa: E402  needs Django set up
 
-SUITES = {"gateway": gateway.main, "audit": audit.main, "log": log.main}
+SUITES = {"gateway": gateway.main, "audit": audit.main, "log": log.main, "fit": fit.main}
 
 
 def main() -> int:

@@ -40,6 +40,9 @@ class Command(BaseCommand):
             added.add_argument("--template", type=Path, metavar="FILE")
             added.add_argument("--schema", type=Path, metavar="FILE")
             added.add_argument("--set", action="append", metavar="PARAMETER=NUMBER", default=[])
+            added.add_argument(
+                "--although", default="", metavar="REASON", help="try what fits nowhere, because"
+            )
         what.choices["change"].add_argument("--note", default="", help="why")
         for name in ("create", "place"):
             added = what.choices[name]
@@ -114,7 +117,7 @@ def _recipe(kept: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
     for pair in options["set"]:
         name, _equals, value = pair.partition("=")
         parameters[name] = value or None
-    return {**kept, **given, "parameters": parameters}
+    return {**kept, **given, "parameters": parameters, "fit_reason": options["although"]}
 
 
 def _text(path: Path) -> str:
