@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from access.errors import Invalid
 from deployments import fit
-from deployments.models import Model, Node, Replica, StoredModel
+from deployments.models import Model, Node, NodeStatus, Replica, StoredModel
 from deployments.recipes import DEFAULT_NUM_CTX
 
 # Servers before this one reserve for two requests at once by themselves, later ones for one.
@@ -46,14 +46,14 @@ class Room:
 def rooms(
     model: Model, context: int = DEFAULT_NUM_CTX, nodes: Iterable[Node] | None = None
 ) -> list[Room]:
-    """For each node: what the model needs there, what is free, and what would fit instead."""
-    asked = list(Node.objects.all() if nodes is None else nodes)
-    names = _names(model, asked)
-    return [_room(model, context, node, names[node.pk]) for node in asked]
+    """For each node, or each that answers: what the model needs there, what is free, and what would fit instead."""
+    awake = Node.objects.exclude(status=NodeStatus.UNREACHABLE)
+    asked = list(awake if nodes is None else nodes)
+    names, shape = _names(model, asked), shape_of(model)
+    return [_room(model, shape, context, node, names[node.pk]) for node in asked]
 
 
-def _room(model: Model, context: int, node: Node, names: set[str]) -> Room:
-    shape = shape_of(model)
+def _room(model: Model, shape: fit.Shape | None, context: int, node: Node, names: set[str]) -> Room:
     free = _free(node, names)
     if shape is None:
         return Room(node, None, free, Verdict.UNKNOWN)
@@ -75,8 +75,13 @@ def _room(model: Model, context: int, node: Node, names: set[str]) -> Room:
 
 
 def shape_of(model: Model) -> fit.Shape | None:
+    """Its own, or that of the same weights elsewhere while its node has not told."""
+    told = model.shape
+    if not told and model.content:
+        same = Model.objects.filter(content=model.content).exclude(shape={})
+        told = same.values_list("shape", flat=True).first() or {}
     try:
-        return fit.Shape(**model.shape)
+        return fit.Shape(**told)
     except TypeError:
         return None
 
@@ -122,6 +127,7 @@ def require(
 ) -> str:
     """Raise Invalid when fewer nodes have room than replicas are wanted; returns `because`, cut,
     when that is so and somebody said why to try it."""
+    nodes = [n for n in nodes if n.status != NodeStatus.UNREACHABLE] or nodes
     found = rooms(model, context, nodes)
     room_for = [r for r in found if r.verdict is not Verdict.NOT]
     wanted = min(len(nodes), len(nodes) if replicas is None else replicas)
