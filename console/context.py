@@ -28,6 +28,7 @@ class Item:
 
 
 MENU: tuple[tuple[str, str | Promise, str, Act], ...] = (
+    ("scenario-list", _("Scenarios"), "list", Act.DEPLOYMENT_VIEW),
     ("fleet", _("Fleet"), "cpu", Act.NODE_VIEW),
     ("node-list", _("Nodes"), "server", Act.NODE_VIEW),
     ("model-list", _("Models"), "box", Act.MODEL_VIEW),

@@ -14,6 +14,7 @@ from deployments import connection
 from deployments.models import Deployment, Node, Revision
 from deployments.placement import Placement
 from deployments.recipes import DEFAULT_NUM_CTX, PARAMETERS
+from deployments.scenarios import Scenario
 from deployments.wishes import Keep, Strategy, read_timetable, show_timetable
 
 GIGABYTE = 10**9
@@ -176,6 +177,10 @@ class PlacementForm(forms.Form):
         return [self[name] for name in PlacementForm.base_fields]
 
 
+def shown_schema(schema: dict[str, Any] | None) -> str:
+    return orjson.dumps(schema, option=orjson.OPT_INDENT_2).decode() if schema else ""
+
+
 class RecipeForm(forms.Form):
     """What a revision is made of."""
 
@@ -199,6 +204,7 @@ class RecipeForm(forms.Form):
         help_text=_("Ollama's prompt template. Empty: the model's own."),
     )
 
+    scenario = forms.CharField(required=False, max_length=63, widget=forms.HiddenInput)
     fit_reason = forms.CharField(
         label=_("It is to be tried although it does not fit, because"),
         max_length=300,
@@ -230,6 +236,7 @@ class RecipeForm(forms.Form):
             "schema": given["schema"],
             "parameters": {p.name: given.get(p.name) for p in PARAMETERS},
             "fit_reason": given["fit_reason"],
+            "scenario": given["scenario"],
         }
 
     def parameter_fields(self) -> list[forms.BoundField]:
@@ -265,6 +272,19 @@ class DeploymentForm(PlacementForm, RecipeForm):
         models.widget.attrs["data-stored-on"] = ""
         models.offer_each_once()
 
+    @staticmethod
+    def begun_with(scenario: Scenario, language: str) -> dict[str, Any]:
+        """The form as the scenario fills it in."""
+        text = scenario.text(language)
+        return {
+            "scenario": scenario.key,
+            "name": scenario.key,
+            "description": text.title,
+            "system_prompt": text.prompt,
+            "schema": shown_schema(scenario.schema),
+            **scenario.parameters,
+        }
+
     def placement(self) -> Placement:
         """One node chosen above is the whole placement, unless several are named below."""
         placement = super().placement()
@@ -284,14 +304,13 @@ class ChangeForm(RecipeForm):
 
     @staticmethod
     def values_of(deployment: Deployment, revision: Revision) -> dict[str, Any]:
-        schema = revision.schema
-        shown = orjson.dumps(schema, option=orjson.OPT_INDENT_2).decode() if schema else ""
         return {
             "version": deployment.version,
             "model": revision.model,
+            "scenario": revision.scenario,
             "system_prompt": revision.system_prompt,
             "template": revision.template,
-            "schema": shown,
+            "schema": shown_schema(revision.schema),
             **revision.parameters,
         }
 

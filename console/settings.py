@@ -216,6 +216,7 @@ UPLOADS = Path(env.str("FUSEBOX_UPLOADS", "") or DATA_DIR / "uploads")
 UPLOAD_MAX_BYTES = env.int("FUSEBOX_UPLOAD_MAX_GB", 32) * 1_000_000_000
 UPLOAD_KEEP_HOURS = env.int("FUSEBOX_UPLOAD_KEEP_HOURS", 72)
 EXPORTS = Path(env.str("FUSEBOX_EXPORTS", "") or DATA_DIR / "exports")
+SCENARIOS = Path(env.str("FUSEBOX_SCENARIOS", "") or DATA_DIR / "scenarios")
 BUNDLE_KEY = Path(env.str("FUSEBOX_BUNDLE_KEY", "") or DATA_DIR / "bundle.key")
 BUNDLE_TRUST: list[str] = env.list("FUSEBOX_BUNDLE_TRUST", [])
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 NAME = re.compile(r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")
+SCENARIO = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 MAX_SYSTEM_PROMPT = 32_000
 MAX_SCHEMA_BYTES = 32_000
 
@@ -115,6 +116,7 @@ class Recipe:
     parameters: dict[str, int | float] = field(default_factory=dict)
     template: str = ""
     schema: dict[str, Any] | None = None
+    scenario: str = ""
 
 
 def valid_recipe(
@@ -122,14 +124,26 @@ def valid_recipe(
     parameters: Mapping[str, object] | None = None,
     template: str = "",
     schema: object = None,
+    scenario: str = "",
 ) -> Recipe:
-    """The recipe, if all of it is possible. Raises Invalid that names the field."""
+    """The recipe, if all of it is possible. Raises Invalid that names the field.
+
+    `scenario`: the key of that which it began with; its samples are what a replica is asked.
+    """
     return Recipe(
         valid_system_prompt(system_prompt),
         valid_parameters(parameters or {}),
         valid_system_prompt(template, field="template"),
         valid_schema(schema),
+        valid_scenario(scenario),
     )
+
+
+def valid_scenario(key: str) -> str:
+    """A key as files bear it; the file itself may be gone by now."""
+    if key and not SCENARIO.match(key):
+        raise Invalid(_("There is no such scenario."), field="scenario")
+    return key
 
 
 def valid_schema(schema: object) -> dict[str, Any] | None:
@@ -177,6 +191,7 @@ def _references(part: object) -> list[str]:
 def lines(model: str, digest: str, recipe: Recipe) -> list[str]:
     """A recipe as lines of text, so that two can be compared line by line."""
     found = [f"model: {model}", f"digest: {digest}"]
+    found += [f"scenario: {recipe.scenario}"] if recipe.scenario else []
     found += [f"parameter {name}: {value:g}" for name, value in sorted(recipe.parameters.items())]
     for title, text in (("system prompt", recipe.system_prompt), ("template", recipe.template)):
         if text:

@@ -38,6 +38,7 @@ def new_revision(
         parameters=recipe.parameters,
         template=recipe.template,
         schema=recipe.schema,
+        scenario=recipe.scenario,
         note=note.strip()[:300],
         created_by_id=creator,
     )
@@ -45,7 +46,11 @@ def new_revision(
 
 def recipe_of(revision: Revision) -> recipes.Recipe:
     return recipes.Recipe(
-        revision.system_prompt, revision.parameters, revision.template, revision.schema
+        revision.system_prompt,
+        revision.parameters,
+        revision.template,
+        revision.schema,
+        revision.scenario,
     )
 
 
@@ -64,6 +69,9 @@ def recipe_changes(before: Revision | None, after: Revision) -> list[Change]:
         old, new = getattr(before, name, None) or None, getattr(after, name) or None
         if old != new:
             changes.append(Change(name, _text(old), _text(new), private=True))
+    old_scenario = before.scenario if before else ""
+    if old_scenario != after.scenario:
+        changes.append(Change("scenario", old_scenario or None, after.scenario or None))
     for name in sorted({*old_parameters, *after.parameters}):
         old_value, new_value = old_parameters.get(name), after.parameters.get(name)
         if old_value != new_value:

@@ -46,7 +46,8 @@ class Room:
 def rooms(
     model: Model, context: int = DEFAULT_NUM_CTX, nodes: Iterable[Node] | None = None
 ) -> list[Room]:
-    """For each node, or each that answers: what the model needs there, what is free, and what would fit instead."""
+    """For each of the nodes, or each that answers: what the model needs there, what is free, and
+    what would fit instead."""
     awake = Node.objects.exclude(status=NodeStatus.UNREACHABLE)
     asked = list(awake if nodes is None else nodes)
     names, shape = _names(model, asked), shape_of(model)

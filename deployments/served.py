@@ -164,6 +164,7 @@ class Revision(models.Model):
     parameters = models.JSONField(_("parameters"), default=dict)
     template = models.TextField(_("template"), blank=True)
     schema = models.JSONField(_("JSON schema"), null=True)
+    scenario = models.CharField(_("scenario"), max_length=63, blank=True)
     note = models.CharField(_("note"), max_length=300, blank=True)
     created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(db_default=Now())

@@ -109,6 +109,7 @@ class RevisionSerializer(serializers.ModelSerializer[Revision]):
             "parameters",
             "template",
             "schema",
+            "scenario",
             "note",
             "created_at",
         ]
@@ -171,6 +172,9 @@ class RecipeSerializer(serializers.Serializer[Any]):
     parameters = serializers.DictField(required=False, default=dict)
     template = serializers.CharField(required=False, default="", allow_blank=True)
     schema = serializers.JSONField(required=False, default=None)
+    scenario = serializers.CharField(
+        max_length=63, required=False, default="", allow_blank=True, help_text="A scenario's key."
+    )
     fit_reason = serializers.CharField(
         max_length=300,
         required=False,

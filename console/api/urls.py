@@ -8,7 +8,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.permissions import AllowAny
 from rest_framework.routers import SimpleRouter
 
-from console.api import fleet, models, operations
+from console.api import fleet, models, operations, scenarios
 
 router = SimpleRouter(use_regex_path=False)
 router.register("nodes", fleet.NodeViewSet, basename="api-node")
@@ -16,6 +16,7 @@ router.register("models", models.ModelViewSet, basename="api-model")
 router.register("copies", models.CopyViewSet, basename="api-copy")
 router.register("uploads", models.UploadViewSet, basename="api-upload")
 router.register("deployments", fleet.DeploymentViewSet, basename="api-deployment")
+router.register("scenarios", scenarios.ScenarioViewSet, basename="api-scenario")
 router.register("operations", operations.OperationViewSet, basename="api-operation")
 
 schema = SpectacularAPIView.as_view(permission_classes=[AllowAny])

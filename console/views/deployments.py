@@ -23,7 +23,7 @@ from console.forms import GrantForm
 from console.htmx import redirect, render_page
 from console.requests import PageRequest, act, submit
 from console.views.operations import progress
-from deployments import actions
+from deployments import actions, scenarios
 from deployments.models import Deployment, Replica, ReplicaState, StoredModel
 from deployments.wishes import show_timetable
 
@@ -76,7 +76,10 @@ def deployment_detail(request: PageRequest, pk: UUID) -> HttpResponse:
 
 def deployment_create(request: PageRequest) -> HttpResponse:
     policy.require(request.actor, Act.DEPLOYMENT_CREATE)
-    initial = {"model": request.GET.get("model"), "node": request.GET.get("node")}
+    scenario = scenarios.get(request.GET.get("scenario", ""))
+    language = request.GET.get("language", "")
+    initial = DeploymentForm.begun_with(scenario, language) if scenario else {}
+    initial |= {name: request.GET[name] for name in ("model", "node") if name in request.GET}
     form = DeploymentForm(request.POST or None, initial=initial)
     if request.method == "POST":
         deployment = submit(request, form, lambda v: _create(request, form))
@@ -84,7 +87,7 @@ def deployment_create(request: PageRequest) -> HttpResponse:
             messages.success(request, _("%(name)s is being switched on.") % {"name": deployment})
             return redirect(request, reverse("deployment-detail", args=[deployment.pk]))
     stored = StoredModel.objects.select_related("node", "model")
-    context = {"form": form, "stored": stored, "places": _places(stored)}
+    context = {"form": form, "stored": stored, "places": _places(stored), "scenario": scenario}
     return render(request, "deployments/form.html", context, status=422 if form.errors else 200)
 
 

@@ -16,7 +16,7 @@ from django.db import connection
 from django.db.models import DateTimeField, Func
 from django.utils import timezone
 
-from deployments import fleet, ollama
+from deployments import fleet, ollama, scenarios
 from deployments.lease import Lease
 from deployments.look import shared_tags
 from deployments.models import Deployment, GatewayReport, Node, Replica, ReplicaState, Revision
@@ -76,11 +76,12 @@ def _create(lease: Lease, api: ollama.Node, node: Node, revision: Revision) -> s
 
 
 def _probe(lease: Lease, api: ollama.Node, revision: Revision) -> ollama.Probe:
-    """A real answer, of the shape that the revision promises."""
-    lease.step("probe", PROBE)
+    """A real answer to a real prompt of its scenario, of the shape that the revision promises."""
+    prompt = scenarios.probe(revision.scenario, revision.system_prompt) or PROBE
+    lease.step("probe", prompt[:200])
     schema = revision.schema
     tokens = PROBE_JSON_TOKENS if schema else 32
-    probe = lease.call(lambda: api.probe(revision.tag, PROBE, max_tokens=tokens, schema=schema))
+    probe = lease.call(lambda: api.probe(revision.tag, prompt, max_tokens=tokens, schema=schema))
     if schema is not None and (problem := shape_problem(probe.text, schema)):
         raise ollama.BadReply(f"Its answer is not of the schema's shape: {problem}")
     if schema is None and not is_language(probe.text):

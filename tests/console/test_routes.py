@@ -61,6 +61,9 @@ ROWS: dict[str, tuple[str, str]] = {
     "node-update": ("sonnn", "svnnn"),
     "node-refresh": ("smmmm", "svnnn"),
     "node-remove": ("sonnn", "svnnn"),
+    "scenario-list": ("soonn", "soonn"),
+    "scenario-detail": ("soonn", "soonn"),
+    "scenario-file": ("soonn", "soonn"),
     "model-fit": ("soonn", "soonn"),
     "model-list": ("soonn", "soonn"),
     "model-pull": ("sonnn", "svnnn"),
@@ -135,6 +138,8 @@ ROWS: dict[str, tuple[str, str]] = {
     "api-node-detail": ("uoonn", "ummmm"),
     "api-model-list": ("uoonn", "ummmm"),
     "api-model-detail": ("uoonn", "ummmm"),
+    "api-scenario-list": ("uoonn", "ummmm"),
+    "api-scenario-detail": ("uoonn", "ummmm"),
     "api-model-fit": ("uoonn", "ummmm"),
     "api-model-approve": ("ummmm", "unvnn"),
     "api-model-revoke-approval": ("ummmm", "unvnn"),
@@ -220,6 +225,8 @@ def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str
         if name == "grant-create":
             pk = deployment.pk
         path = template.replace("<uuid:user_pk>", str(people["mallory"].pk))
+        for slug in ("<slug:key>", "<slug:pk>"):
+            path = path.replace(slug, "ticket-sorting")
         path = path.replace("<uuid:file_pk>", str(upload.files.get().pk))
         found[name] = path.replace("<uuid:pk>", str(pk)).replace("<int:pk>", str(pk))
     return found

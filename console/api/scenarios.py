@@ -1,0 +1,78 @@
+"""Scenarios as JSON: what a job asks for, so that a program can begin a deployment with it."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.http import Http404
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from access import policy
+from audit.ledger.acts import Act
+from console.requests import PageRequest
+from deployments import scenarios
+
+
+class TextSerializer(serializers.Serializer[Any]):
+    title = serializers.CharField()
+    summary = serializers.CharField()
+    prompt = serializers.CharField()
+
+
+class SampleSerializer(serializers.Serializer[Any]):
+    """`fields` and `words`: what an answer must have."""
+
+    en = serializers.CharField()
+    zh = serializers.CharField()
+    fields = serializers.DictField()  # type: ignore[assignment]
+    words = serializers.ListField(child=serializers.CharField())
+
+
+class SuitableSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    size = serializers.CharField()
+    licence = serializers.CharField()
+
+
+class ScenarioSerializer(serializers.Serializer[Any]):
+    """A ready recipe: give its prompt, parameters, schema and key to a new deployment."""
+
+    key = serializers.CharField()
+    size = serializers.ChoiceField(scenarios.Size.choices)
+    own = serializers.BooleanField()
+    en = TextSerializer()
+    zh = TextSerializer()
+    parameters = serializers.DictField()
+    schema = serializers.JSONField(allow_null=True)
+    samples = SampleSerializer(many=True)
+    models = SuitableSerializer(many=True)
+
+
+class ScenarioViewSet(ViewSet):
+    """Ready recipes for jobs; few, so all of them at once."""
+
+    lookup_value_converter = "slug"
+
+    @extend_schema(responses={200: ScenarioSerializer(many=True)})
+    def list(self, request: Request) -> Response:
+        """Every scenario: those that come with the product, and the house's own."""
+        self._require(request)
+        found = scenarios.catalogue().scenarios.values()
+        return Response({"results": ScenarioSerializer(list(found), many=True).data})
+
+    @extend_schema(responses={200: ScenarioSerializer})
+    def retrieve(self, request: Request, pk: str) -> Response:
+        """One scenario by its key."""
+        self._require(request)
+        scenario = scenarios.get(pk)
+        if scenario is None:
+            raise Http404
+        return Response(ScenarioSerializer(scenario).data)
+
+    def _require(self, request: Request) -> None:
+        page = cast(PageRequest, request._request)
+        policy.require(page.actor, Act.DEPLOYMENT_VIEW)

@@ -1,0 +1,78 @@
+"""Pages of scenarios: choose a job, see what it asks for and what fits, begin with it."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import get_language
+
+from access import policy
+from audit.ledger.acts import Act
+from console.fleet_forms import shown_schema
+from console.requests import PageRequest
+from deployments import room, scenarios
+from deployments.approvals import APPROVED
+from deployments.models import Deployment, Model
+from deployments.scenarios import Scenario
+
+
+def scenario_list(request: PageRequest) -> HttpResponse:
+    policy.require(request.actor, Act.DEPLOYMENT_VIEW)
+    found = scenarios.catalogue()
+    context = {
+        "scenarios": [(s, s.text(_reader())) for s in found.scenarios.values()],
+        "broken": found.broken,
+        "folder": settings.SCENARIOS,
+    }
+    return render(request, "scenarios/list.html", context)
+
+
+def scenario_detail(request: PageRequest, key: str) -> HttpResponse:
+    policy.require(request.actor, Act.DEPLOYMENT_VIEW)
+    scenario = _get(key)
+    language = request.GET.get("language", "")
+    language = language if language in scenarios.LANGUAGES else _reader()
+    context = {
+        "scenario": scenario,
+        "text": scenario.text(language),
+        "language": language,
+        "schema": shown_schema(scenario.schema),
+        "samples": [(s, s.input(language)) for s in scenario.samples],
+        "models": _models(scenario),
+        "deployments": Deployment.objects.present().filter(target__scenario=key),
+        "policy": settings.REQUIRE_MODEL_APPROVAL,
+    }
+    return render(request, "scenarios/detail.html", context)
+
+
+def scenario_file(request: PageRequest, key: str) -> HttpResponse:
+    """The file itself, to copy and edit."""
+    policy.require(request.actor, Act.DEPLOYMENT_VIEW)
+    path = _get(key).path()
+    return HttpResponse(
+        path.read_bytes(),
+        content_type="application/toml",
+        headers={"Content-Disposition": f'attachment; filename="{path.name}"'},
+    )
+
+
+def _reader() -> str:
+    return "zh" if (get_language() or "").startswith("zh") else "en"
+
+
+def _get(key: str) -> Scenario:
+    scenario = scenarios.get(key)
+    if scenario is None:
+        raise Http404
+    return scenario
+
+
+def _models(scenario: Scenario) -> list[tuple[Model, list[room.Room]]]:
+    """What the nodes store, smallest first, each with how it fits with this scenario's context."""
+    stored = Model.objects.filter(stored__isnull=False).annotate(approved=APPROVED).distinct()
+    seen: dict[str, Model] = {}
+    for model in stored.order_by("size_bytes", "created_at"):
+        seen.setdefault(f"{model.identity} {model.name}", model)
+    context = int(scenario.parameters["num_ctx"])
+    return [(model, room.rooms(model, context)) for model in seen.values()]
