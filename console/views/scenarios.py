@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import orjson
 from django.conf import settings
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
@@ -38,7 +41,7 @@ def scenario_detail(request: PageRequest, key: str) -> HttpResponse:
         "text": scenario.text(language),
         "language": language,
         "schema": shown_schema(scenario.schema),
-        "samples": [(s, s.input(language)) for s in scenario.samples],
+        "samples": [(s, s.input(language), _shown(s.fields)) for s in scenario.samples],
         "models": _models(scenario),
         "deployments": Deployment.objects.present().filter(target__scenario=key),
         "policy": settings.REQUIRE_MODEL_APPROVAL,
@@ -59,6 +62,10 @@ def scenario_file(request: PageRequest, key: str) -> HttpResponse:
 
 def _reader() -> str:
     return "zh" if (get_language() or "").startswith("zh") else "en"
+
+
+def _shown(fields: dict[str, Any]) -> str:
+    return orjson.dumps(fields).decode() if fields else ""
 
 
 def _get(key: str) -> Scenario:
