@@ -47,6 +47,7 @@ urlpatterns = [
     path("nodes/<uuid:pk>/remove/", nodes.node_remove, name="node-remove"),
     path("scenarios/", scenarios.scenario_list, name="scenario-list"),
     path("scenarios/<slug:key>/", scenarios.scenario_detail, name="scenario-detail"),
+    path("scenarios/<slug:key>/try/", scenarios.scenario_try, name="scenario-try"),
     path("scenarios/<slug:key>/file/", scenarios.scenario_file, name="scenario-file"),
     path("models/fit/", models.model_fit, name="model-fit"),
     path("models/", models.model_list, name="model-list"),

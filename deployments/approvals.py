@@ -24,13 +24,17 @@ APPROVED = Exists(Approval.objects.filter(digest=OuterRef("digest")))
 def require_approved(kind: OperationKind, deployment: Deployment) -> None:
     """Raise WrongState when `deployment` is to be served with a model without approval."""
     revision = deployment.target
-    if kind not in DEPLOYING or revision is None or not settings.REQUIRE_MODEL_APPROVAL:
-        return
-    if not is_approved(revision.model):
+    if kind in DEPLOYING and revision is not None:
+        require_model(revision.model)
+
+
+def require_model(model: Model) -> None:
+    """Raise WrongState when the policy asks for an approval that the model has not."""
+    if settings.REQUIRE_MODEL_APPROVAL and not is_approved(model):
         raise WrongState(
             _("%(model)s is not approved for use here. Ask a security administrator: %(who)s.")
             % {
-                "model": revision.model,
+                "model": model,
                 "who": ", ".join(policy.who_can_help(Act.MODEL_APPROVE)) or "–",
             }
         )

@@ -184,6 +184,7 @@ class OperationKind(models.TextChoices):
     COPY = "copy", _("Copy model")
     EXPORT = "export", _("Write bundle")
     UNPACK = "unpack", _("Read bundle")
+    TRY = "try", _("Try the samples")
 
 
 # What moves a model to a node: these wait for one another there (deployments.lease).
@@ -205,14 +206,21 @@ class OperationState(models.TextChoices):
     CANCELLED = "cancelled", _("Cancelled")
 
 
-CAN_CANCEL = (OperationKind.DEPLOY, OperationKind.ROLL_OUT, OperationKind.EXPORT, *TRANSFERS)
+CAN_CANCEL = (
+    OperationKind.DEPLOY,
+    OperationKind.ROLL_OUT,
+    OperationKind.EXPORT,
+    OperationKind.TRY,
+    *TRANSFERS,
+)
 UNDER_WAY = (OperationState.QUEUED, OperationState.RUNNING)
 FINAL = (OperationState.SUCCEEDED, OperationState.FAILED, OperationState.CANCELLED)
 
 
 class Operation(models.Model):
     """A long piece of work. A worker holds it by a lease that it renews; a lease that ran out
-    means the worker is gone and another may take it up. `log` is a list of {at, step, text}."""
+    means the worker is gone and another may take it up. `log` is a list of {at, step, text};
+    `result` what it found out, as its kind of work says."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=16, choices=OperationKind)
@@ -224,6 +232,7 @@ class Operation(models.Model):
     node = models.ForeignKey(Node, null=True, on_delete=models.SET_NULL, related_name="operations")
     subject = models.CharField(max_length=255)
     arguments = models.JSONField(default=dict)
+    result = models.JSONField(default=dict)
     step = models.CharField(max_length=32, blank=True)
     done = models.BigIntegerField(default=0)
     total = models.BigIntegerField(default=0)

@@ -220,21 +220,28 @@ class Node:
         *,
         max_tokens: int = 32,
         schema: dict[str, Any] | None = None,
+        system: str = "",
+        options: dict[str, Any] | None = None,
         patience_s: float = LOAD_S,
     ) -> Probe:
         """A real answer to a real prompt, at temperature 0. What is loaded stays so as it was."""
+        before = [{"role": "system", "content": system}] if system else []
         with self._client(patience_s) as client:
             reply = client.chat(
                 model=tag,
-                messages=[{"role": "user", "content": prompt}],
-                options={"temperature": 0, "num_predict": max_tokens},
+                messages=[*before, {"role": "user", "content": prompt}],
+                options={**(options or {}), "temperature": 0, "num_predict": max_tokens},
                 format=schema,
             )
+        tokens, spent = int(reply.eval_count or 0), int(reply.eval_duration or 0)
         return Probe(
             text=reply.message.content or "",
-            tokens=int(reply.eval_count or 0),
+            tokens=tokens,
             total_ms=int(reply.total_duration or 0) // 1_000_000,
             load_ms=int(reply.load_duration or 0) // 1_000_000,
+            first_ms=int(reply.prompt_eval_duration or 0) // 1_000_000,
+            rate=round(tokens / spent * 1e9, 1) if spent else 0,
+            cut=reply.done_reason == "length",
         )
 
     def delete(self, tag: str) -> bool:

@@ -76,12 +76,16 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The answer to a probe and its figures: durations in milliseconds."""
+    """The answer to a probe and its figures: durations in milliseconds, `rate` in tokens a second.
+    `first_ms`: to the first token, the model being in memory. `cut`: longer than allowed."""
 
     text: str
     tokens: int
     total_ms: int
     load_ms: int
+    first_ms: int = 0
+    rate: float = 0
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from deployments.work import copies as copy_work
 from deployments.work import deployments as deployment_work
 from deployments.work import imports as import_work
 from deployments.work import models as model_work
+from deployments.work import trials as trial_work
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ WORK: dict[str, Work] = {
     OperationKind.EXPORT: Work(bundle_work.export),
     OperationKind.UNPACK: Work(bundle_work.unpack),
     OperationKind.COPY: Work(copy_work.copy_model),
+    OperationKind.TRY: Work(trial_work.try_scenario),
     OperationKind.PULL: Work(model_work.pull_model, cancelled=model_work.pull_cancelled),
 }
 

@@ -29,6 +29,7 @@ CATEGORY_NAMES: dict[str, str | Promise] = {
     "node": _("Node"),
     "model": _("Model"),
     "deployment": _("Deployment"),
+    "scenario": _("Scenario"),
     "operation": _("Operation"),
     "inference": _("Inference"),
     "audit": _("Audit log"),

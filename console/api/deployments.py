@@ -51,6 +51,7 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
             "seconds_left",
             "is_stopping",
             "log",
+            "result",
             "problem",
             "attempt",
             "requester",

@@ -7,14 +7,17 @@ from typing import Any, cast
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from access import policy
 from audit.ledger.acts import Act
+from console.api.deployments import OperationSerializer, accepted, valid
 from console.requests import PageRequest
-from deployments import scenarios
+from deployments import actions, scenarios
+from deployments.models import Model
 
 
 class TextSerializer(serializers.Serializer[Any]):
@@ -52,6 +55,11 @@ class ScenarioSerializer(serializers.Serializer[Any]):
     models = SuitableSerializer(many=True)
 
 
+class TrySerializer(serializers.Serializer[Any]):
+    models = serializers.PrimaryKeyRelatedField(queryset=Model.objects.all(), many=True)
+    language = serializers.ChoiceField(scenarios.LANGUAGES, default="en")
+
+
 class ScenarioViewSet(ViewSet):
     """Ready recipes for jobs; few, so all of them at once."""
 
@@ -72,6 +80,15 @@ class ScenarioViewSet(ViewSet):
         if scenario is None:
             raise Http404
         return Response(ScenarioSerializer(scenario).data)
+
+    @extend_schema(request=TrySerializer, responses={202: OperationSerializer})
+    @action(detail=True, methods=["post"], url_path="try")
+    def try_samples(self, request: Request, pk: str) -> Response:
+        """Ask its samples of these models; answers with the operation, whose result tells."""
+        page = cast(PageRequest, request._request)
+        policy.require(page.actor, Act.SCENARIO_TRY)
+        data = valid(TrySerializer(data=request.data))
+        return accepted(actions.try_scenario(actor=page.actor, scenario=pk, **data))
 
     def _require(self, request: Request) -> None:
         page = cast(PageRequest, request._request)

@@ -46,6 +46,21 @@ def fit_badge(found: Room) -> SafeString:
 
 
 @register.simple_tag
+def trial_problem(problem: Mapping[str, str]) -> SafeString:
+    """What is wrong with an answer to a sample, in words."""
+    sentences = {
+        "empty": _("The answer is empty."),
+        "cut": _("The answer is longer than the scenario allows and was cut."),
+        "schema": _("The answer is not of the schema's shape:"),
+        "field": _("A field is not what was expected:"),
+        "word": _("The answer does not contain:"),
+    }
+    text = sentences.get(str(problem.get("what")), "")
+    detail = problem.get("detail", "")
+    return format_html("{} <code>{}</code>", text, detail) if detail else format_html("{}", text)
+
+
+@register.simple_tag
 def alarm_text(alarm: Mapping[str, Any]) -> SafeString:
     """An alarm as a sentence that says what to do."""
     sentences = {

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import orjson
 from django.conf import settings
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
 
 from access import policy
 from audit.ledger.acts import Act
 from console.fleet_forms import shown_schema
-from console.requests import PageRequest
-from deployments import room, scenarios
+from console.htmx import render_page
+from console.requests import PageRequest, act
+from deployments import actions, room, scenarios, trials
 from deployments.approvals import APPROVED
-from deployments.models import Deployment, Model
+from deployments.models import Deployment, Model, Operation, OperationKind
 from deployments.scenarios import Scenario
 
 
@@ -46,7 +51,25 @@ def scenario_detail(request: PageRequest, key: str) -> HttpResponse:
         "deployments": Deployment.objects.present().filter(target__scenario=key),
         "policy": settings.REQUIRE_MODEL_APPROVAL,
     }
-    return render(request, "scenarios/detail.html", context)
+    context |= _trial(key, language)
+    return render_page(request, "scenarios/detail.html", context, partial="trial")
+
+
+@require_POST
+def scenario_try(request: PageRequest, key: str) -> HttpResponse:
+    """Ask the samples of the models that were ticked."""
+    policy.require(request.actor, Act.SCENARIO_TRY)
+    language = request.POST.get("language", "")
+    chosen = [pk for pk in request.POST.getlist("models") if _is_uuid(pk)]
+    models = list(Model.objects.filter(pk__in=chosen[:100]))
+    return act(
+        request,
+        lambda: actions.try_scenario(
+            actor=request.actor, scenario=key, language=language, models=models
+        ),
+        done=_("The samples are being asked."),
+        then=f"{reverse('scenario-detail', args=[key])}?language={language}#trial",
+    )
 
 
 def scenario_file(request: PageRequest, key: str) -> HttpResponse:
@@ -58,6 +81,24 @@ def scenario_file(request: PageRequest, key: str) -> HttpResponse:
         content_type="application/toml",
         headers={"Content-Disposition": f'attachment; filename="{path.name}"'},
     )
+
+
+def _trial(key: str, language: str) -> dict[str, Any]:
+    """The last trial of the scenario in this language, and what it found."""
+    rows = Operation.objects.filter(
+        kind=OperationKind.TRY, subject=key, arguments__language=language
+    )
+    trial = rows.order_by("-created_at").first()
+    found = trials.tried(trial.result) if trial else []
+    return {"trial": trial, "tried": found, "proposal": trials.proposal(found)}
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _reader() -> str:

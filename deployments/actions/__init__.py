@@ -15,6 +15,7 @@ from deployments.actions.nodes import (
 )
 from deployments.actions.operations import cancel_operation, retry_operation
 from deployments.actions.rollouts import change, place, restore, rollback
+from deployments.actions.scenarios import try_scenario
 from deployments.actions.uploads import (
     append,
     begin_upload,
@@ -51,6 +52,7 @@ __all__ = [
     "rollback",
     "start",
     "stop",
+    "try_scenario",
     "uncordon",
     "unpack_bundle",
     "update_node",

@@ -24,6 +24,7 @@ TITLES: dict[str, str | Promise] = {
     "pull": _("Pull the model"),
     "stopping": _("Make sure that the node has stopped"),
     "sign": _("Write and sign the bundle"),
+    "try": _("Ask the samples and look at the answers"),
     "record": _("Write it into the catalogue"),
 }
 
@@ -39,4 +40,5 @@ STEPS: dict[str, tuple[str, ...]] = {
     OperationKind.EXPORT: ("fetch", "sign"),
     OperationKind.UNPACK: ("verify", "give", "record"),
     OperationKind.PULL: ("check", "pull", "record"),
+    OperationKind.TRY: ("check", "try"),
 }

@@ -69,6 +69,7 @@ ACTS: dict[str, int] = {
     "deployment.view": ENTITY,
     "deployment.use": API,
     "deployment.try": API,
+    "scenario.try": API,
     "audit.export": WEB_RESOURCES,
 }
 
