@@ -47,6 +47,12 @@ def quick_passwords(settings: Settings) -> None:
 
 
 @pytest.fixture(autouse=True)
+def no_static_files(settings: Settings) -> None:
+    """Every Client would list them all anew; a running console serves them in the other tests."""
+    settings.WHITENOISE_USE_FINDERS = False
+
+
+@pytest.fixture(autouse=True)
 def english() -> Iterator[None]:
     """A page asked in Chinese leaves its thread in Chinese: each test begins in English."""
     with translation.override("en"):
