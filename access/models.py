@@ -1,17 +1,20 @@
-"""People, service accounts, teams, grants and keys. Constraints are the database's first."""
+"""People, service accounts, teams, grants, keys and proposals. Constraints are the database's
+first."""
 
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from access.roles import ADMINISTRATORS, Role
+from audit.ledger.acts import Act
 from audit.ledger.event import Obj
 
 
@@ -185,3 +188,123 @@ class Key(models.Model):
 
     def as_obj(self) -> Obj:
         return Obj("key", str(self.pk), self.prefix)
+
+
+class ProposalState(models.TextChoices):
+    WAITING = "waiting", _("Waiting for a second person")
+    APPLIED = "applied", _("Approved and applied")
+    REFUSED = "refused", _("Refused")
+    WITHDRAWN = "withdrawn", _("Withdrawn")
+    EXPIRED = "expired", _("Expired")
+    OUTDATED = "outdated", _("Outdated: nothing was applied")
+
+
+class ProposalQuerySet(models.QuerySet["Proposal"]):
+    def waiting(self) -> ProposalQuerySet:
+        return self.filter(state=ProposalState.WAITING, expires_at__gt=Now())
+
+    def overdue(self) -> ProposalQuerySet:
+        return self.filter(state=ProposalState.WAITING, expires_at__lte=Now())
+
+    def named(self, text: str) -> Proposal | None:
+        """The one whose id this text is, if it is one."""
+        try:
+            return self.select_related("approver").filter(pk=uuid.UUID(text)).first()
+        except ValueError:
+            return None
+
+    def visible_to(self, user_id: Any, role: str) -> ProposalQuerySet:
+        """Those one asked for, may decide or decided; audit administrators see all of them."""
+        if role == Role.AUDIT:
+            return self.all()
+        return self.filter(
+            Q(requester_id=user_id) | Q(approver_id=user_id) | Q(roles__contains=[role])
+        )
+
+    def for_decision_by(self, user_id: Any, role: str) -> ProposalQuerySet:
+        """What waits for this person: asked for by another, for an approver of their role."""
+        return self.waiting().filter(roles__contains=[role]).exclude(requester_id=user_id)
+
+
+class Proposal(models.Model):
+    """Something that one person asked for and another must approve before it happens.
+
+    `difference` is what both are shown: rows of label, old, new, and whether it is private;
+    `arguments` is what is applied, unchanged. `fingerprint` tells the state of things it was made
+    against. `roles`: whose holders may approve. `alone`: applied without a second person, because
+    the house has switched that off. A trigger holds all of this against every role of the database:
+    what is asked for stays as it is, and the approver is another, active, and of one of the roles.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    act = models.CharField(max_length=64)
+    target_type = models.CharField(max_length=32)
+    target_id = models.CharField(max_length=200)
+    target_label = models.CharField(max_length=200, blank=True)
+    difference = models.JSONField(default=list)
+    arguments = models.JSONField(default=dict)
+    fingerprint = models.CharField(max_length=64)
+    reason = models.CharField(max_length=500)
+    roles = models.JSONField(default=list)
+    state = models.CharField(max_length=16, choices=ProposalState, default=ProposalState.WAITING)
+    requester = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    approver = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    answer = models.CharField(max_length=500, blank=True)
+    alone = models.BooleanField(default=False)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+
+    objects = ProposalQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at", "pk")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=ProposalState.values), name="proposal_state_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(approver=None) | ~Q(approver=F("requester")),
+                name="proposal_needs_another_person",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="applied") | Q(approver__isnull=False) | Q(alone=True),
+                name="proposal_applied_by_approver",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="refused") | Q(approver__isnull=False),
+                name="proposal_refused_by_somebody",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="waiting", decided_at=None)
+                | (~Q(state="waiting") & Q(decided_at__isnull=False)),
+                name="proposal_decided_at_a_moment",
+            ),
+            models.CheckConstraint(condition=~Q(reason=""), name="proposal_has_a_reason"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["expires_at"], name="proposal_waiting", condition=Q(state="waiting")
+            ),
+            models.Index(fields=["act", "target_id"], name="proposal_by_target"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.act} of {self.target_label or self.target_id}"
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.state == ProposalState.WAITING and self.expires_at > timezone.now()
+
+    @property
+    def sentence(self) -> str:
+        """The act in words."""
+        return str(Act(self.act).sentence)
+
+    @property
+    def may_approve(self) -> list[str]:
+        """The names of the roles whose holders may approve."""
+        return [str(Role(role).label) for role in self.roles]
+
+    def as_obj(self) -> Obj:
+        return Obj("proposal", str(self.pk), self.act)

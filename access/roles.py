@@ -25,8 +25,21 @@ EVERYONE = frozenset(
     {Act.AUTH_LOGIN, Act.AUTH_LOGOUT, Act.USER_CHANGE_PASSWORD, Act.DEPLOYMENT_USE}
 )
 
+# What asks for a second person is proposed and decided by administrators; which of them may approve
+# what is said where the act is registered (access.second_person).
+PROPOSALS = frozenset(
+    {
+        Act.PROPOSAL_VIEW,
+        Act.PROPOSAL_REQUEST,
+        Act.PROPOSAL_APPROVE,
+        Act.PROPOSAL_REJECT,
+        Act.PROPOSAL_WITHDRAW,
+    }
+)
+
 ROLE_ACTS: dict[Role, frozenset[Act]] = {
     Role.SYSTEM: EVERYONE
+    | PROPOSALS
     | {
         Act.USER_VIEW,
         Act.USER_CREATE,
@@ -64,6 +77,7 @@ ROLE_ACTS: dict[Role, frozenset[Act]] = {
         Act.AUDIT_ACKNOWLEDGE,
     },
     Role.SECURITY: EVERYONE
+    | PROPOSALS
     | {
         Act.USER_VIEW,
         Act.USER_CREATE,
@@ -91,6 +105,7 @@ ROLE_ACTS: dict[Role, frozenset[Act]] = {
         Act.AUDIT_ACKNOWLEDGE,
     },
     Role.AUDIT: EVERYONE
+    | PROPOSALS
     | {
         Act.AUDIT_SEARCH,
         Act.AUDIT_VIEW,

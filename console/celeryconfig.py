@@ -23,6 +23,7 @@ beat_schedule = {
     "dispatch-forgotten-audit": {"task": "audit.dispatch_forgotten", "schedule": 30.0},
     "verify-nightly": {"task": "audit.verify_nightly", "schedule": crontab(hour=2, minute=30)},
     "discard-exports": {"task": "audit.discard_exports", "schedule": 3600.0},
+    "expire-proposals": {"task": "access.expire_proposals", "schedule": 60.0},
     "discard-stale-uploads": {"task": "deployments.discard_stale_uploads", "schedule": 3600.0},
     "check-nodes": {"task": "deployments.check_nodes", "schedule": 10.0},
     "reconcile": {"task": "deployments.reconcile", "schedule": 15.0},

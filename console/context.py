@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from access.models import User
+from access.models import Proposal, User
 from access.policy import role_allows
 from access.roles import ADMINISTRATORS, Role
 from audit.ledger.acts import Act
@@ -25,6 +25,7 @@ class Item:
     icon: str
     url: str
     current: bool
+    waiting: int = 0
 
 
 MENU: tuple[tuple[str, str | Promise, str, Act], ...] = (
@@ -37,6 +38,7 @@ MENU: tuple[tuple[str, str | Promise, str, Act], ...] = (
     ("user-list", _("People"), "users", Act.USER_VIEW),
     ("team-list", _("Teams"), "users-group", Act.TEAM_VIEW),
     ("key-list", _("Keys"), "key", Act.KEY_VIEW),
+    ("proposal-list", _("Proposals"), "users-group", Act.PROPOSAL_VIEW),
     ("event-list", _("Events"), "history", Act.AUDIT_SEARCH),
     ("log-detail", _("The log"), "shield-lock", Act.AUDIT_VERIFY),
     ("chat-list", _("Chat"), "message-circle", Act.DEPLOYMENT_USE),
@@ -55,6 +57,14 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
     for name, title, icon, act in MENU:
         if role_allows(user.role, act):
             url = reverse(name)
-            items.append(Item(title, icon, url, request.path.startswith(url)))
+            current = request.path.startswith(url)
+            items.append(Item(title, icon, url, current, _waiting(user, act)))
     told = user.role in ADMINISTRATORS and standing.rollback() is not None
     return {"menu": items, "rollback": told}
+
+
+def _waiting(user: User, act: Act) -> int:
+    """How much waits for the reader behind a line of the menu."""
+    if act is not Act.PROPOSAL_VIEW:
+        return 0
+    return Proposal.objects.for_decision_by(user.pk, user.role).count()

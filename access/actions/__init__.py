@@ -10,11 +10,13 @@ from access.actions.people import (
     reset_password,
     set_role,
 )
+from access.actions.proposals import approve, expire_proposals, reject, request, withdraw
 from access.actions.sessions import sign_in, sign_out
 from access.actions.teams import add_member, create_team, delete_team, remove_member
 
 __all__ = [
     "add_member",
+    "approve",
     "change_password",
     "create_service_account",
     "create_team",
@@ -22,13 +24,17 @@ __all__ = [
     "delete_team",
     "disable_user",
     "enable_user",
+    "expire_proposals",
     "grant",
     "issue_key",
+    "reject",
     "remove_member",
+    "request",
     "reset_password",
     "revoke_grant",
     "revoke_key",
     "set_role",
     "sign_in",
     "sign_out",
+    "withdraw",
 ]

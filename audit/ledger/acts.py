@@ -42,6 +42,13 @@ class Act(StrEnum):
     KEY_ISSUE = "key.issue"
     KEY_REVOKE = "key.revoke"
 
+    PROPOSAL_VIEW = "proposal.view"
+    PROPOSAL_REQUEST = "proposal.request"
+    PROPOSAL_APPROVE = "proposal.approve"
+    PROPOSAL_REJECT = "proposal.reject"
+    PROPOSAL_WITHDRAW = "proposal.withdraw"
+    PROPOSAL_EXPIRE = "proposal.expire"
+
     NODE_VIEW = "node.view"
     NODE_REGISTER = "node.register"
     NODE_UPDATE = "node.update"
@@ -167,6 +174,12 @@ REGISTRY: dict[Act, Entry] = {
     Act.KEY_VIEW: Entry(_("View keys"), recorded=False),
     Act.KEY_ISSUE: Entry(_("Key issued"), severity=2),
     Act.KEY_REVOKE: Entry(_("Key revoked"), severity=2),
+    Act.PROPOSAL_VIEW: Entry(_("View proposals"), recorded=False),
+    Act.PROPOSAL_REQUEST: Entry(_("A second person was asked"), severity=2),
+    Act.PROPOSAL_APPROVE: Entry(_("Proposal approved by a second person"), severity=3),
+    Act.PROPOSAL_REJECT: Entry(_("Proposal refused by a second person"), severity=2),
+    Act.PROPOSAL_WITHDRAW: Entry(_("Proposal withdrawn"), severity=2),
+    Act.PROPOSAL_EXPIRE: Entry(_("Proposal expired"), severity=2),
     Act.NODE_VIEW: Entry(_("View nodes"), recorded=False),
     Act.NODE_REGISTER: Entry(_("Node added"), severity=2),
     Act.NODE_UPDATE: Entry(_("Node changed"), severity=2),

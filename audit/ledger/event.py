@@ -45,7 +45,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a verb says of an act; `build` makes the event of it."""
+    """What a verb says of an act; `build` makes the event of it.
+
+    appr: the proposal by which a second person let it happen: its id, the approver's, the reason.
+    """
 
     actor: Actor
     act: Act
@@ -58,6 +61,7 @@ class Draft:
     ai: Mapping[str, Any] = field(default_factory=dict)
     use: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
+    appr: Mapping[str, Any] = field(default_factory=dict)
 
 
 OUTCOMES = ("success", "failure", "denied", "error", "aborted")
@@ -155,7 +159,7 @@ def _content(draft: Draft, red: _Commitments) -> dict[str, Any]:
         content["reason"] = clean_text(draft.reason)
     if draft.changes:
         content["chg"] = [_change(c, red) for c in draft.changes[:MAX_ITEMS]]
-    for name in ("ai", "use", "details"):
+    for name in ("ai", "use", "details", "appr"):
         if value := getattr(draft, name):
             content[name] = {k: _plain(v) for k, v in value.items()}
     return content
@@ -247,6 +251,8 @@ def _columns(
 
 
 def _mentions(draft: Draft) -> tuple[str, ...]:
-    """The ids of the objects after the first, each once."""
-    ids = (clean_text(obj.id, 200) for obj in draft.objects[1:MAX_ITEMS] if obj.id)
+    """The ids of the objects after the first, each once, and of the proposal that let it happen."""
+    ids = [clean_text(obj.id, 200) for obj in draft.objects[1:MAX_ITEMS] if obj.id]
+    if draft.appr:
+        ids.append(str(draft.appr["id"]))
     return tuple(dict.fromkeys(ids))

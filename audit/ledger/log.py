@@ -10,6 +10,10 @@ import os
 import socket
 import threading
 import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
 from django.conf import settings
@@ -21,7 +25,17 @@ from audit.ledger.event import Change, Draft, Event, Obj, Writer, build
 from audit.ledger.models import Event as EventRow
 from audit.ledger.models import Mention, Personal
 
-__all__ = ["Change", "LogUnavailable", "NotInTransaction", "Obj", "record", "record_alone"]
+__all__ = [
+    "Change",
+    "LogUnavailable",
+    "NotInTransaction",
+    "Obj",
+    "approved_by",
+    "record",
+    "record_alone",
+]
+# The proposal that is being applied: every event of what it does refers to it.
+_approval: ContextVar[Mapping[str, Any]] = ContextVar("approval", default=MappingProxyType({}))
 
 
 class NotInTransaction(RuntimeError):
@@ -58,6 +72,16 @@ class _Numbering:
 _numbering = _Numbering()
 
 
+@contextmanager
+def approved_by(**approval: Any) -> Iterator[None]:
+    """What is recorded inside happens because a second person approved it: id, approver, reason."""
+    token = _approval.set(approval)
+    try:
+        yield
+    finally:
+        _approval.reset(token)
+
+
 def writer_name(kind: str) -> str:
     """`kind@host/pid`: which process wrote an event."""
     return f"{kind}@{socket.gethostname()}/{os.getpid()}"
@@ -71,7 +95,8 @@ def record(actor: Actor, act: Act, *objects: Obj, **details: Any) -> Event:
     """
     if not connection.in_atomic_block:
         raise NotInTransaction(act.value)
-    event = build(Draft(actor, act, objects, **details), log=settings.FUSEBOX_LOG_ORIGIN)
+    draft = Draft(actor, act, objects, **{"appr": _approval.get(), **details})
+    event = build(draft, log=settings.FUSEBOX_LOG_ORIGIN)
     _insert(event)
     return event
 

@@ -26,6 +26,7 @@ CATEGORY_NAMES: dict[str, str | Promise] = {
     "team": _("Team"),
     "grant": _("Grant"),
     "key": _("Key"),
+    "proposal": _("Proposal"),
     "node": _("Node"),
     "model": _("Model"),
     "deployment": _("Deployment"),
@@ -163,6 +164,11 @@ class Reading:
     @property
     def details(self) -> list[tuple[str, Any]]:
         return list(self.part("details").items())
+
+    @property
+    def approval(self) -> dict[str, str]:
+        """The proposal by which a second person let it happen: id, approver, reason."""
+        return {name: str(value) for name, value in self.part("appr").items()}
 
     @property
     def is_intact(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from access import actions as access
 from audit.ledger.actor import Actor
 from audit.office import actions, exporting, runs, verifying, wake
 from audit.office.models import Export, Verification
@@ -36,3 +37,8 @@ def verify_nightly() -> None:
 @shared_task(name="audit.discard_exports", ignore_result=True, expires=3600)
 def discard_exports() -> None:
     actions.discard_exports(actor=Actor.system("beat"))
+
+
+@shared_task(name="access.expire_proposals", ignore_result=True, expires=60)
+def expire_proposals() -> None:
+    access.expire_proposals(actor=Actor.system("beat"))

@@ -27,6 +27,7 @@ STATES = {
     "ready": ("circle-check", "good"),
     "succeeded": ("circle-check", "good"),
     "success": ("circle-check", "good"),
+    "applied": ("circle-check", "good"),
     "failed": ("alert-triangle", "bad"),
     "failure": ("alert-triangle", "bad"),
     "error": ("alert-triangle", "bad"),
@@ -40,6 +41,11 @@ STATES = {
     "unreachable": ("alert-triangle", "bad"),
     "denied": ("ban", "bad"),
     "aborted": ("circle-x", "warn"),
+    "refused": ("ban", "bad"),
+    "withdrawn": ("circle-x", "quiet"),
+    "expired": ("circle-x", "warn"),
+    "outdated": ("alert-triangle", "warn"),
+    "waiting": ("clock", "busy"),
     "cancelled": ("circle-x", "warn"),
     "stopped": ("player-pause", "quiet"),
     "deleted": ("trash", "quiet"),
@@ -82,6 +88,20 @@ def can(context: template.Context, act: str) -> bool:
     """Whether the reader may do `act`: the same door as the verb's. Unknown names raise."""
     actor = getattr(context.get("request"), "actor", None)
     return actor is not None and policy.can(actor, Act(act))
+
+
+@register.simple_tag
+def message(text: str) -> str:
+    """A text that was stored as an English message id, in the reader's language."""
+    return _(text) if text else ""
+
+
+@register.simple_tag
+def told(value: str | int | bool | None) -> str:
+    """A value of a difference: yes, no, a number, a text, or a dash for nothing."""
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return "–" if value is None or value == "" else str(value)
 
 
 @register.filter

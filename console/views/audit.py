@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST
 
 from access import policy
 from access.errors import Invalid
+from access.models import Proposal
 from audit.ledger.acts import Act
 from audit.office import actions, formats, proof, search
 from audit.office.export import Pieces
@@ -77,9 +78,11 @@ def event_list(request: PageRequest) -> HttpResponse:
 
 def event_detail(request: PageRequest, pk: UUID) -> HttpResponse:
     event = actions.view(actor=request.actor, pk=pk)
+    reading = Reading(event)
     context = {
         "event": event,
-        "reading": Reading(event),
+        "reading": reading,
+        "proposal": Proposal.objects.named(reading.approval.get("id", "")),
         "proof": proof.of(event),
         "siblings": [Reading(other) for other in search.same_request(event)],
     }

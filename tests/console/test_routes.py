@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 
 from access import actions
-from access.models import Key, Team, User
+from access.models import Key, Proposal, Team, User
 from audit.ledger.actor import Actor
 from audit.ledger.models import Event
 from audit.office.models import Export, SavedSearch, Verification
@@ -110,6 +112,16 @@ ROWS: dict[str, tuple[str, str]] = {
     "key-issue": ("snonn", "snvnn"),
     "key-revoke": ("snonn", "snvnn"),
     "service-account-create": ("snonn", "snvnn"),
+    "proposal-list": ("sooon", "sooon"),
+    "proposal-detail": ("sooon", "sooon"),
+    "proposal-approve": ("smmmm", "svvnn"),
+    "proposal-reject": ("smmmm", "svvnn"),
+    "proposal-withdraw": ("smmmm", "svvvn"),
+    "api-proposal-list": ("uooon", "ummmm"),
+    "api-proposal-detail": ("uooon", "ummmm"),
+    "api-proposal-approve": ("ummmm", "uvvnn"),
+    "api-proposal-reject": ("ummmm", "uvvnn"),
+    "api-proposal-withdraw": ("ummmm", "uvvvn"),
     "event-list": ("snnon", "snnon"),
     "event-detail": ("snnon", "snnon"),
     "event-export": ("smmmm", "snnvn"),
@@ -203,6 +215,13 @@ def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str
     )
     key, _secret = actions.issue_key(actor=security, owner=people["mallory"], name="k")
     assert Key.objects.get() == key
+    proposal = Proposal.objects.create(
+        act="team.create",
+        reason="t",
+        roles=["system", "security"],
+        requester=people["mallory"],
+        expires_at=timezone.now() + timedelta(days=1),
+    )
     event = Event.objects.order_by("-id")[0]
     things: dict[str, object] = {
         "node": node.pk,
@@ -215,6 +234,7 @@ def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str
         "grant": grant.pk,
         "key": key.pk,
         "event": event.pk,
+        "proposal": proposal.pk,
         "search": SavedSearch.objects.create(owner_id=people["audit"].pk, name="s").pk,
         "export": Export.objects.create(requester="t", format="csv").pk,
         "log": Verification.objects.create(requester="t").pk,
