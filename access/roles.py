@@ -22,7 +22,13 @@ class Role(models.TextChoices):
 ADMINISTRATORS = (Role.SYSTEM, Role.SECURITY, Role.AUDIT)
 
 EVERYONE = frozenset(
-    {Act.AUTH_LOGIN, Act.AUTH_LOGOUT, Act.USER_CHANGE_PASSWORD, Act.DEPLOYMENT_USE}
+    {
+        Act.AUTH_LOGIN,
+        Act.AUTH_LOGOUT,
+        Act.USER_CHANGE_PASSWORD,
+        Act.DEPLOYMENT_USE,
+        Act.DOCUMENT_EXTRACT,
+    }
 )
 
 # What asks for a second person is proposed and decided by administrators; which of them may approve

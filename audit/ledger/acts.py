@@ -91,6 +91,8 @@ class Act(StrEnum):
 
     SCENARIO_TRY = "scenario.try"
 
+    DOCUMENT_EXTRACT = "document.extract"
+
     OPERATION_VIEW = "operation.view"
     OPERATION_CANCEL = "operation.cancel"
     OPERATION_RETRY = "operation.retry"
@@ -218,6 +220,7 @@ REGISTRY: dict[Act, Entry] = {
     Act.DEPLOYMENT_TRY: Entry(_("Try a deployment in the playground"), recorded=False),
     Act.DEPLOYMENT_USE: Entry(_("Use a deployment"), recorded=False),
     Act.SCENARIO_TRY: Entry(_("Samples of a scenario tried on models"), severity=2),
+    Act.DOCUMENT_EXTRACT: Entry(_("Text of a document read")),
     Act.OPERATION_VIEW: Entry(_("View operations"), recorded=False),
     Act.OPERATION_CANCEL: Entry(_("Operation cancellation requested"), severity=2),
     Act.OPERATION_RETRY: Entry(_("Operation retried"), severity=2),

@@ -31,6 +31,7 @@ CATEGORY_NAMES: dict[str, str | Promise] = {
     "model": _("Model"),
     "deployment": _("Deployment"),
     "scenario": _("Scenario"),
+    "document": _("Document"),
     "operation": _("Operation"),
     "inference": _("Inference"),
     "audit": _("Audit log"),

@@ -8,7 +8,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.permissions import AllowAny
 from rest_framework.routers import SimpleRouter
 
-from console.api import fleet, models, operations, proposals, scenarios
+from console.api import documents, fleet, models, operations, proposals, scenarios
 
 router = SimpleRouter(use_regex_path=False)
 router.register("nodes", fleet.NodeViewSet, basename="api-node")
@@ -18,6 +18,7 @@ router.register("uploads", models.UploadViewSet, basename="api-upload")
 router.register("deployments", fleet.DeploymentViewSet, basename="api-deployment")
 router.register("scenarios", scenarios.ScenarioViewSet, basename="api-scenario")
 router.register("proposals", proposals.ProposalViewSet, basename="api-proposal")
+router.register("documents", documents.DocumentViewSet, basename="api-document")
 router.register("operations", operations.OperationViewSet, basename="api-operation")
 
 schema = SpectacularAPIView.as_view(permission_classes=[AllowAny])

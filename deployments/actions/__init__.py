@@ -3,6 +3,7 @@
 from deployments.actions.approvals import approve_model, revoke_approval
 from deployments.actions.bundles import export_bundle, unpack_bundle
 from deployments.actions.deployments import create_deployment, delete, start, stop
+from deployments.actions.documents import extract_document
 from deployments.actions.models import copy_model, delete_model, import_model, pull_model
 from deployments.actions.nodes import (
     cordon,
@@ -39,6 +40,7 @@ __all__ = [
     "discard_upload",
     "drain",
     "export_bundle",
+    "extract_document",
     "finish_upload",
     "import_model",
     "place",

@@ -169,6 +169,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "api-deployment-detail": ("uoonn", "ummmm"),
     "api-deployment-start": ("ummmm", "uvnnn"),
     "api-deployment-stop": ("ummmm", "uvnnn"),
+    "api-document-list": ("ummmm", "uvvvv"),
     "api-operation-list": ("uonnn", "ummmm"),
     "api-operation-detail": ("uonnn", "ummmm"),
     "api-operation-cancel": ("ummmm", "uvnnn"),

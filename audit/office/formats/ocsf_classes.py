@@ -47,7 +47,7 @@ ACTIVITIES: dict[int, dict[str, int]] = {
     },
     ENTITY: {
         "create": 1, "register": 1, "import": 1, "pull": 1, "issue": 1,
-        "view": 2, "refresh": 2,
+        "view": 2, "refresh": 2, "extract": 2,
         "update": 3, "status": 3, "cancel": 3, "retry": 3, "finished": 3, "approve": 3,
         "delete": 4, "remove": 4, "revoke": 4,
     },
