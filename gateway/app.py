@@ -2,6 +2,8 @@
 
 POST /v1/chat/completions    streamed and not
 GET  /v1/models, /v1/models/{name}
+POST /v1/tasks/{name}        one text in, one judged answer out
+GET  /v1/tasks, /v1/tasks/{name}/openapi.json
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import asyncio
 import hashlib
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +21,11 @@ from django.conf import settings
 
 from audit.ledger.actor import Actor, Origin
 from audit.ledger.identifiers import uuid7
-from gateway import pipeline, runtime
-from gateway.wire.openai import ApiError, model_list, parse_chat
+from gateway import pipeline, runtime, tasks
+from gateway.directory import Route
+from gateway.wire.contract import openapi
+from gateway.wire.openai import ApiError, ChatRequest, model_list, parse_chat
+from gateway.wire.tasks import CONTRACT, PREFIX, parse_task, task_list
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -92,6 +97,12 @@ async def _dispatch(exchange: Exchange) -> None:
     elif path == "/v1/models" or path.startswith("/v1/models/"):
         _allow(method, "GET", "HEAD")
         await _models(exchange, path.removeprefix("/v1/models").removeprefix("/"))
+    elif path == "/v1/tasks" or (path.startswith(PREFIX) and path.endswith(CONTRACT)):
+        _allow(method, "GET", "HEAD")
+        await _contracts(exchange, path.removeprefix(PREFIX).removesuffix(CONTRACT))
+    elif path.startswith(PREFIX):
+        _allow(method, "POST")
+        await _task(exchange, path.removeprefix(PREFIX))
     else:
         raise ApiError(404, "unknown_url", f"Unknown request URL: {method} {path[:200]}")
 
@@ -103,13 +114,30 @@ def _allow(method: str, *allowed: str) -> None:
 
 async def _chat(exchange: Exchange) -> None:
     actor = await _authenticate(exchange)
-    rt = runtime.current()
+    request = await _read(exchange, actor, parse_chat)
+    await _attended(exchange, _answer(exchange, pipeline.chat(runtime.current(), actor, request)))
+
+
+async def _task(exchange: Exchange, name: str) -> None:
+    actor = await _authenticate(exchange)
+    request = await _read(exchange, actor, lambda body: parse_task(body, name))
+    await _attended(exchange, _whole(exchange, tasks.run(runtime.current(), actor, request)))
+
+
+async def _read(
+    exchange: Exchange, actor: Actor, parse: Callable[[bytes], ChatRequest]
+) -> ChatRequest:
+    """The request; one that cannot be read is an event before it is an answer."""
     try:
-        request = parse_chat(await _body(exchange))
+        return parse(await _body(exchange))
     except ApiError as error:
-        raise await pipeline.refuse(rt, actor, error) from error
+        raise await pipeline.refuse(runtime.current(), actor, error) from error
+
+
+async def _attended(exchange: Exchange, working: Coroutine[Any, Any, None]) -> None:
+    """Work as long as the client is there."""
     watcher = asyncio.ensure_future(_hang_up(exchange.receive))
-    work = asyncio.ensure_future(_answer(exchange, pipeline.chat(rt, actor, request)))
+    work = asyncio.ensure_future(working)
     try:
         await asyncio.wait({watcher, work}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
@@ -134,25 +162,44 @@ async def _answer(exchange: Exchange, asked: Awaitable[pipeline.Answer]) -> None
         await exchange.send({"type": "http.response.body", "body": b""})
 
 
-async def _models(exchange: Exchange, name: str) -> None:
+async def _whole(exchange: Exchange, asked: Awaitable[bytes]) -> None:
+    await exchange.reply(200, await asked)
+
+
+async def _contracts(exchange: Exchange, name: str) -> None:
+    """What may be asked of which deployment: the list, or one as an OpenAPI document."""
     actor = await _authenticate(exchange)
+    routes = _reached(actor)
+    if name == "/v1/tasks":
+        await exchange.reply(200, task_list(routes))
+        return
+    found = [route for route in routes if route.name == name]
+    if not found:
+        raise pipeline.unknown(name[:200], "not_granted")
+    await exchange.reply(200, openapi(found[0], settings.FUSEBOX_PUBLIC_URL))
+
+
+def _reached(actor: Actor) -> list[Route]:
     directory = runtime.current().directory
-    routes = [
-        (route.name, int(route.live_at.timestamp()) if route.live_at else 0)
+    return [
+        route
         for route in directory.now.routes.values()
         if route.endpoints and directory.may_use(actor.id, route.deployment_id)
+    ]
+
+
+async def _models(exchange: Exchange, name: str) -> None:
+    actor = await _authenticate(exchange)
+    routes = [
+        (route.name, int(route.live_at.timestamp()) if route.live_at else 0)
+        for route in _reached(actor)
     ]
     if not name:
         await exchange.reply(200, model_list(routes))
         return
     found = [r for r in routes if r[0] == name]
     if not found:
-        raise ApiError(
-            404,
-            "model_not_found",
-            f"The deployment `{name[:200]}` does not exist or you do not have access to it.",
-            param="model",
-        )
+        raise pipeline.unknown(name[:200], "not_granted")
     await exchange.reply(200, model_list(found)[len(b'{"object":"list","data":[') : -2])
 
 
@@ -227,6 +274,8 @@ async def _hang_up(receive: Receive) -> None:
 
 
 def _route(path: str) -> str:
+    if path.startswith(PREFIX):
+        return PREFIX + "{name}" + (CONTRACT if path.endswith(CONTRACT) else "")
     return "/v1/models/{name}" if path.startswith("/v1/models/") else path[:100]
 
 

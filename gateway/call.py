@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,8 @@ from gateway.runtime import Runtime
 from gateway.wire.openai import ChatRequest
 
 MAX_TRIES = 3
+# Looks at a whole reply before its end is stored; gives the reason why it is not to be used, or "".
+Judge = Callable[[Endpoint, dict[str, Any]], str]
 
 
 @dataclass(slots=True)
@@ -30,6 +33,7 @@ class Call:
     endpoint: Endpoint
     request: ChatRequest
     via: str
+    judge: Judge | None = None
     began: float = field(default_factory=time.monotonic)
     first: float = 0.0
     bytes_out: int = 0
@@ -85,7 +89,7 @@ class Call:
             "model": self.endpoint.model,
             "digest": self.endpoint.digest,
             "node": self.endpoint.node.name,
-            "op": "chat",
+            "op": "task" if self.judge else "chat",
             "stream": self.request.stream,
             "via": self.via,
         }
@@ -102,10 +106,12 @@ class Call:
             "stop": self.stop,
         }
 
-    async def complete(self) -> None:
-        """Store `completed`; raises LogUnavailable when that takes too long."""
+    async def complete(self, reason: str = "") -> None:
+        """Store `completed`, with the reason why the answer is not to be used, if there is one.
+        Raises LogUnavailable when that takes too long."""
         self.settled = True
-        future = self.runtime.log.submit(self.draft(Act.INFERENCE_COMPLETED), ends=self.boot)
+        draft = self.draft(Act.INFERENCE_COMPLETED, "failure" if reason else "success", reason)
+        future = self.runtime.log.submit(draft, ends=self.boot)
         try:
             await asyncio.wait_for(asyncio.shield(future), 10)
         except TimeoutError as error:

@@ -21,6 +21,7 @@ from psycopg.types.json import Jsonb
 
 from audit.ledger.actor import Actor, ActorKind, Origin
 from deployments.connection import PLAIN, Access, Unsealable, unseal
+from deployments.recipes import DEFAULT_NUM_CTX
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,8 @@ class NodeRef:
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A ready replica: one revision on one node. `schema`: the shape its answers must have;
-    `sampling`: the revision's own, for requests that say nothing of it."""
+    `sampling`: the revision's own, for requests that say nothing of it; `context`: how many tokens
+    a question and its answer may have together."""
 
     id: str
     node: NodeRef
@@ -83,6 +85,7 @@ class Endpoint:
     digest: str
     schema: dict[str, Any] | None = None
     sampling: dict[str, float] = field(default_factory=dict)
+    context: int = DEFAULT_NUM_CTX
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,4 +294,5 @@ def _endpoint(deployment: str, replica: list[Any]) -> Endpoint | None:
         digest,
         schema,
         {name: parameters[name] for name in SAMPLING if name in parameters},
+        int(parameters.get("num_ctx", DEFAULT_NUM_CTX)),
     )

@@ -19,7 +19,7 @@ from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from audit.ledger.event import Draft, Obj
 from audit.ledger.log import LogUnavailable
-from gateway.call import Call
+from gateway.call import Call, Judge
 from gateway.directory import Route
 from gateway.runtime import MAX_IN_FLIGHT, Runtime
 from gateway.wire.openai import (
@@ -75,16 +75,24 @@ class Answer:
     chunks: Chunks | None = None
 
 
-async def chat(runtime: Runtime, actor: Actor, request: ChatRequest, *, via: str = "key") -> Answer:
+async def chat(
+    runtime: Runtime,
+    actor: Actor,
+    request: ChatRequest,
+    *,
+    via: str = "key",
+    judge: Judge | None = None,
+) -> Answer:
     """Admit and answer. Raises ApiError, whose event is already durable.
 
-    via: "key", "chat" (a page, by grant) or "playground" (a page, by role).
+    via: "key", "chat" or "task" (pages, by grant) or "playground" (a page, by role). `judge` looks
+    at an answer that is not streamed before its end is stored.
     """
     route = await _admissible(runtime, actor, request, via)
     endpoint = runtime.pick(route)
     if endpoint is None:
         raise await refuse(runtime, actor, _not_in_service(route), route=route)
-    call = Call(runtime, actor, route, endpoint, request, via)
+    call = Call(runtime, actor, route, endpoint, request, via, judge)
     call.enter(endpoint)
     admitted = False
     try:
@@ -114,7 +122,7 @@ async def refuse(
         actor,
         Act.INFERENCE_REFUSED,
         objects,
-        outcome="denied" if error.status != 400 else "failure",
+        outcome="failure" if error.status in (400, 422) else "denied",
         reason=error.reason,
         permission=Act.DEPLOYMENT_USE.value,
         details={"status": error.status},
@@ -139,21 +147,21 @@ async def _admissible(runtime: Runtime, actor: Actor, request: ChatRequest, via:
     route = runtime.directory.now.routes.get(request.model)
     if route is None:
         raise await refuse(
-            runtime, actor, _unknown(request.model, "unknown_model"), model=request.model
+            runtime, actor, unknown(request.model, "unknown_model"), model=request.model
         )
     if via == "playground":
         allowed = role_allows(actor.role, Act.DEPLOYMENT_TRY)
     else:
         allowed = runtime.directory.may_use(actor.id, route.deployment_id)
     if not allowed:
-        raise await refuse(runtime, actor, _unknown(request.model, "not_granted"), route=route)
+        raise await refuse(runtime, actor, unknown(request.model, "not_granted"), route=route)
     if runtime.requests >= MAX_IN_FLIGHT:
         error = ApiError(503, "overloaded", "Too many requests are under way. Try again shortly.")
         raise await refuse(runtime, actor, error, route=route)
     return route
 
 
-def _unknown(model: str, reason: str) -> ApiError:
+def unknown(model: str, reason: str) -> ApiError:
     """The same words whether it does not exist or is not granted; the event tells them apart."""
     return ApiError(
         404, "model_not_found",
@@ -226,7 +234,7 @@ async def _whole(call: Call, response: aiohttp.ClientResponse) -> Answer:
     body = rename(body, call.endpoint.tag, call.route.name)
     call.bytes_out = len(body)
     call.runtime.load.answered(call.endpoint)
-    await call.complete()
+    await call.complete(call.judge(call.endpoint, reply) if call.judge else "")
     return Answer("application/json", body=body)
 
 

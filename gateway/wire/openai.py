@@ -14,15 +14,24 @@ DONE = b"data: [DONE]\n\n"
 
 
 class ApiError(Exception):
-    """An answer in OpenAI's error shape. `reason` is the code in our event, `code` the client's."""
+    """An answer in OpenAI's error shape. `reason` is the code in our event, `code` the client's;
+    `more` stands beside OpenAI's four."""
 
     def __init__(
-        self, status: int, code: str, message: str, *, reason: str = "", param: str | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        reason: str = "",
+        param: str | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
         self.reason = reason or code
         self.param = param
+        self.more = more or {}
 
     def body(self) -> bytes:
         return orjson.dumps({"error": self.shape()})
@@ -32,7 +41,8 @@ class ApiError(Exception):
         kind = kinds.get(self.status, "invalid_request_error")
         if self.status >= 500:
             kind = "server_error"
-        return {"message": self.message, "type": kind, "param": self.param, "code": self.code}
+        shown = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
+        return {**shown, **self.more}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,35 +80,35 @@ class ChatRequest:
 
 def parse_chat(body: bytes) -> ChatRequest:
     """Read a body strictly. Raises ApiError 400 that names the parameter."""
-    fields = _json_object(body)
+    fields = json_object(body)
     model = fields.get("model")
     if not isinstance(model, str) or not model:
-        raise _invalid("you must provide a model parameter: the name of a deployment", "model")
+        raise invalid("you must provide a model parameter: the name of a deployment", "model")
     messages = fields.get("messages")
     if not isinstance(messages, list) or not messages:
-        raise _invalid("'messages' must be a list with at least one message", "messages")
+        raise invalid("'messages' must be a list with at least one message", "messages")
     for message in messages:
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-            raise _invalid("each message must be an object with a role", "messages")
+            raise invalid("each message must be an object with a role", "messages")
     stream = fields.get("stream", False)
     if stream is not None and not isinstance(stream, bool):
-        raise _invalid("'stream' must be true or false", "stream")
+        raise invalid("'stream' must be true or false", "stream")
     options = fields.get("stream_options")
     wants_usage = isinstance(options, dict) and bool(options.get("include_usage"))
     return ChatRequest(model[:200], bool(stream), wants_usage, fields, len(body))
 
 
-def _json_object(body: bytes) -> dict[str, Any]:
+def json_object(body: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise _invalid(f"the body is not valid JSON in UTF-8: {error}", None) from error
+        raise invalid(f"the body is not valid JSON in UTF-8: {error}", None) from error
     if not isinstance(value, dict):
-        raise _invalid("the body must be a JSON object", None)
+        raise invalid("the body must be a JSON object", None)
     return value
 
 
-def _invalid(message: str, param: str | None) -> ApiError:
+def invalid(message: str, param: str | None) -> ApiError:
     return ApiError(400, "invalid_request", message, param=param)
 
 
