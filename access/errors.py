@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from access.said import Said, Text
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 
@@ -19,13 +20,18 @@ class Refusal(Exception):
 
     code = "refused"
 
-    def __init__(self, message: str | Promise, *, field: str = "") -> None:
+    def __init__(self, message: str | Promise | Said, *, field: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.field = field
 
     def __str__(self) -> str:
         return str(self.message)
+
+    @property
+    def text(self) -> Text:
+        """The reason as it is stored."""
+        return self.message if isinstance(self.message, Said) else str(self.message)
 
 
 class Denied(Refusal):

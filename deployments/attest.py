@@ -11,7 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
+from access.said import Text, english, say
 from audit.ledger import log
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
@@ -45,15 +47,16 @@ def compare(node: Node, asked_at: datetime) -> list[str]:
         if replica.state == ReplicaState.FOREIGN:
             foreign.append(tag)
         elif held is None:
-            _out_of_service(replica, ReplicaState.PENDING, "The tag is gone from the node.", "")
+            gone = say(_("The tag is gone from the node."))
+            _out_of_service(replica, ReplicaState.PENDING, gone, "")
         elif held != replica.digest:
-            reason = f"{tag} is not what was attested: sha256:{held}"
+            reason = say(_("%(tag)s is not what was attested: sha256:%(held)s"), tag=tag, held=held)
             _out_of_service(replica, ReplicaState.FOREIGN, reason, held)
             foreign.append(tag)
     return foreign
 
 
-def _out_of_service(replica: Replica, state: ReplicaState, reason: str, held: str) -> None:
+def _out_of_service(replica: Replica, state: ReplicaState, reason: Text, held: str) -> None:
     before = replica.digest
     replica.state, replica.problem = state, reason
     if state == ReplicaState.PENDING:
@@ -66,7 +69,7 @@ def _out_of_service(replica: Replica, state: ReplicaState, reason: str, held: st
         replica.revision.model.as_obj(),
         replica.node.as_obj(),
         outcome="failure",
-        reason=reason[:300],
+        reason=english(reason)[:300],
         changes=[Change("digest", before, held or None)],
     )
 

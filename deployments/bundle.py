@@ -22,6 +22,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from django.conf import settings
+from django.utils.translation import gettext_noop as _
+
+from access.said import Said, quote, say
 
 FORMAT = "fusebox-model-bundle/1"
 CONTEXT = b"fusebox-model-bundle/1\n"
@@ -33,6 +36,13 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 class Bad(Exception):
     """A bundle that is not to be trusted or is damaged; the text says why."""
+
+    def __init__(self, text: Said) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return str(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +76,7 @@ def own_key() -> Ed25519PrivateKey:
             part.unlink()
     key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     if not isinstance(key, Ed25519PrivateKey):
-        raise Bad(f"{path} is no Ed25519 key.")
+        raise Bad(say(_("%(path)s is no Ed25519 key."), path=path))
     return key
 
 
@@ -82,7 +92,9 @@ def write(folder: Path, tag: str, output: Path) -> str:
     blobs = {entry["digest"]: int(entry["size"]) for entry in _entries(manifest)}
     for digest, size in blobs.items():
         if (folder / digest.replace(":", "-")).stat().st_size != size:
-            raise Bad(f"{digest} is not of the size that the manifest says.")
+            raise Bad(
+                say(_("%(digest)s is not of the size that the manifest says."), digest=digest)
+            )
     head = json.dumps(
         {
             "format": FORMAT,
@@ -120,9 +132,17 @@ def read(path: Path, folder: Path, *, trust: str = "") -> Head:
             while (member := tar.next()) is not None:
                 _unpack(tar, member, left, folder)
     except (tarfile.TarError, EOFError, OverflowError) as error:
-        raise Bad(f"This is no bundle, or it is damaged: {error}") from error
+        raise Bad(
+            say(_("This is no bundle, or it is damaged: %(reason)s"), reason=quote(error))
+        ) from error
     if left:
-        raise Bad(f"{len(left)} of {len(head.blobs)} parts are missing.")
+        raise Bad(
+            say(
+                _("%(missing)d of %(all)d parts are missing."),
+                missing=len(left),
+                all=len(head.blobs),
+            )
+        )
     (folder / "manifest").write_text(json.dumps(head.manifest, separators=(",", ":")))
     return head
 
@@ -134,30 +154,35 @@ def _head(tar: tarfile.TarFile, trusted: set[str]) -> Head:
         signer, signature = str(seal["key"]), base64.b64decode(seal["signature"], validate=True)
         if not signer or signer not in trusted:
             raise Bad(
-                f"It is signed by {signer[:60]}, whom nobody here trusts. If you know this key, "
-                "give it with --trust or FUSEBOX_BUNDLE_TRUST."
+                say(
+                    _(
+                        "It is signed by %(signer)s, whom nobody here trusts. If you know this "
+                        "key, give it with --trust or FUSEBOX_BUNDLE_TRUST."
+                    ),
+                    signer=signer[:60],
+                )
             )
         key = Ed25519PublicKey.from_public_bytes(base64.b64decode(signer, validate=True))
         key.verify(signature, CONTEXT + text)
         head = json.loads(text)
         if head["format"] != FORMAT:
-            raise Bad("It is of another format.")
+            raise Bad(say(_("It is of another format.")))
         manifest = head["manifest"]
         blobs = {str(entry["digest"]): int(entry["size"]) for entry in _entries(manifest)}
         if blobs != head["blobs"] or not 0 < len(blobs) <= MAX_BLOBS:
-            raise Bad("Its list of parts is not that of its manifest.")
+            raise Bad(say(_("Its list of parts is not that of its manifest.")))
         return Head(str(head["tag"]), manifest, blobs, signer)
     except InvalidSignature as error:
-        raise Bad("Its signature is wrong: it was changed after it was signed.") from error
+        raise Bad(say(_("Its signature is wrong: it was changed after it was signed."))) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise Bad("Its description cannot be read.") from error
+        raise Bad(say(_("Its description cannot be read."))) from error
 
 
 def _entries(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     entries = [manifest["config"], *manifest["layers"]]
     for entry in entries:
         if not DIGEST.fullmatch(str(entry["digest"])) or int(entry["size"]) < 0:
-            raise Bad("Its manifest names a part wrongly.")
+            raise Bad(say(_("Its manifest names a part wrongly.")))
     return entries
 
 
@@ -166,24 +191,24 @@ def _unpack(
 ) -> None:
     digest = member.name.removeprefix("blobs/").replace("-", ":", 1)
     if not member.isreg() or member.name != f"blobs/{digest.replace(':', '-')}":
-        raise Bad("It holds something that is no part of a model.")
+        raise Bad(say(_("It holds something that is no part of a model.")))
     if left.pop(digest, None) != member.size:
-        raise Bad("A part is there twice, was not announced, or is not of its size.")
+        raise Bad(say(_("A part is there twice, was not announced, or is not of its size.")))
     source, sha = tar.extractfile(member), hashlib.sha256()
     if source is None:
-        raise Bad("A part cannot be read.")
+        raise Bad(say(_("A part cannot be read.")))
     with (folder / digest.replace(":", "-")).open("xb") as out:
         while block := source.read(BLOCK):
             sha.update(block)
             out.write(block)
     if f"sha256:{sha.hexdigest()}" != digest:
-        raise Bad("A part is damaged: its checksum is another.")
+        raise Bad(say(_("A part is damaged: its checksum is another.")))
 
 
 def _small(tar: tarfile.TarFile, name: str) -> bytes:
     member = tar.next()
     if member is None or member.name != name or not member.isreg() or member.size > MAX_HEAD:
-        raise Bad(f"This is no bundle: {name} is not where it belongs.")
+        raise Bad(say(_("This is no bundle: %(name)s is not where it belongs."), name=name))
     source = tar.extractfile(member)
     return source.read() if source else b""
 

@@ -22,8 +22,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from access.errors import Invalid
+from access.said import Said, say
 
 HEADER_NAME = re.compile(r"^[A-Za-z0-9-]{1,64}$")
 # What the connection itself decides; a header of that name would contradict it.
@@ -34,6 +36,16 @@ PURPOSE = b"fusebox node secrets 1"
 
 class Unsealable(ValueError):
     """Sealed under another key, or changed since."""
+
+    text: Said = say(
+        gettext_noop(
+            "The headers and key of this node cannot be read: FUSEBOX_SECRET_KEY has changed "
+            "since they were stored. Enter them again."
+        )
+    )
+
+    def __str__(self) -> str:
+        return str(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +84,7 @@ def unseal(sealed: str, ca: str = "", certificate: str = "") -> Access:
     try:
         plain = AESGCM(_key(settings.SECRET_KEY)).decrypt(data[:12], data[12:], PURPOSE)
     except InvalidTag as error:
-        raise Unsealable(
-            "The headers and key of this node cannot be read: FUSEBOX_SECRET_KEY has changed "
-            "since they were stored. Enter them again."
-        ) from error
+        raise Unsealable from error
     found = json.loads(plain)
     return Access(found["headers"], ca, certificate, found["key"])
 

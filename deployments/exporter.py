@@ -10,7 +10,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from django.utils.translation import gettext_noop as _
+
 from access.errors import Invalid
+from access.said import say, to_json
 from deployments import ollama
 from deployments.addresses import checked_url
 
@@ -33,8 +36,9 @@ def read(url: str) -> dict[str, Any]:
     try:
         text = ollama.fetch_text(checked_url(url), MAX_BYTES)
     except (ollama.OllamaError, Invalid) as error:
-        return {"problem": str(error)}
-    return figures(text) or {"problem": "No figures of node_exporter or of a GPU exporter there."}
+        return {"problem": to_json(error.text)}
+    nothing = say(_("No figures of node_exporter or of a GPU exporter there."))
+    return figures(text) or {"problem": to_json(nothing)}
 
 
 def figures(text: str) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
 from access.errors import Invalid
+from access.said import Text, english, say
 from audit.ledger import log
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
@@ -33,7 +35,7 @@ class Report:
     """One round of questions to one node. `problem` is fit to be shown; empty when online."""
 
     status: NodeStatus
-    problem: str = ""
+    problem: Text = ""
     version: str = ""
     tags: list[ollama.Tag] = field(default_factory=list)
     loaded: list[ollama.Loaded] = field(default_factory=list)
@@ -57,7 +59,7 @@ def api(node: Node) -> ollama.Node:
     try:
         return ollama.Node(node.url, access_of(node))
     except Unsealable as error:
-        raise ollama.Unreachable(str(error)) from error
+        raise ollama.Unreachable(error.text) from error
 
 
 def ask(url: str, access: Access = PLAIN) -> Report:
@@ -77,7 +79,7 @@ def ask(url: str, access: Access = PLAIN) -> Report:
             t.digest: node.show(t.name) for t in tags if _theirs(t.name) and t.digest not in known
         }
     except (ollama.OllamaError, Invalid) as error:
-        return Report(NodeStatus.UNREACHABLE, str(error), asked_at=asked_at)
+        return Report(NodeStatus.UNREACHABLE, error.text, asked_at=asked_at)
     return Report(
         NodeStatus.ONLINE, "", version, tags, loaded, facts, house=house, asked_at=asked_at
     )
@@ -88,7 +90,7 @@ def ask_again(node: Node, *, prove: bool = False) -> Report:
     try:
         access = access_of(node)
     except Unsealable as error:
-        return Report(NodeStatus.UNREACHABLE, str(error))
+        return Report(NodeStatus.UNREACHABLE, error.text)
     report = ask(node.url, access)
     changes: dict[str, Any] = {}
     if prove and report.answered:
@@ -112,7 +114,9 @@ def _prove(node: Node, access: Access, report: Report) -> dict[str, Any]:
     except ollama.OllamaError as error:
         return {
             "status": NodeStatus.DEGRADED,
-            "problem": f"Ollama answers, but {tag} does not: {error}",
+            "problem": say(
+                _("Ollama answers, but %(tag)s does not: %(reason)s"), tag=tag, reason=error.text
+            ),
         }
     return {"proof_ms": proof.total_ms}
 
@@ -162,7 +166,7 @@ def _status_changed(node: Node, before: str, report: Report) -> None:
         Act.NODE_STATUS,
         node.as_obj(),
         outcome="success" if report.status == NodeStatus.ONLINE else "failure",
-        reason=report.problem,
+        reason=english(report.problem),
         changes=[Change("status", before, report.status)],
     )
     if report.status == NodeStatus.ONLINE:

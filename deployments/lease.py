@@ -20,6 +20,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from access.said import Text, to_json
 from deployments import ollama
 from deployments.models import TRANSFERS, Node, Operation, OperationState
 
@@ -130,16 +131,17 @@ class Lease:
         if self._cancelled.is_set():
             raise Cancelled(self.pk)
 
-    def step(self, name: str, text: str = "") -> None:
+    def step(self, name: str, text: Text = "") -> None:
         """Begin a step; it shows on the page and in the operation's log."""
         self.check()
         self.note(text, step=name)
 
-    def note(self, text: str, **fields: Any) -> None:
+    def note(self, text: Text, **fields: Any) -> None:
         """Add a line to the operation's log."""
         operation = self.operation
         operation.step = fields.pop("step", operation.step)
-        line = {"at": timezone.now().isoformat(), "step": operation.step, "text": text[:MAX_LINE]}
+        said = to_json(text[:MAX_LINE] if isinstance(text, str) else text)
+        line = {"at": timezone.now().isoformat(), "step": operation.step, "text": said}
         operation.log = [*operation.log, line][-MAX_LOG_LINES:]
         self.write(step=operation.step, log=operation.log, **fields)
 

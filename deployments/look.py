@@ -175,7 +175,6 @@ def _copy(replica: Replica, node: Node, others: set[str]) -> plan.Copy:
         node=str(replica.node_id),
         revision=replica.revision.number,
         state=plan.State(replica.state),
-        held=replica.revision.tag in node.tags,
         pinned=any(m.get("name") not in others and fleet.pinned(m) for m in node.loaded),
         blocked=blocked,
     )

@@ -11,6 +11,7 @@ from django.db.models.functions import Lower, Now
 from django.utils.translation import gettext_lazy as _
 
 from access.models import User
+from access.said import SaidField, Text, from_json
 from audit.ledger.event import Obj
 from deployments.observed import GatewayReport, NodeCheck
 from deployments.served import (
@@ -72,7 +73,7 @@ class Node(models.Model):
     name = models.CharField(_("name"), max_length=63)
     url = models.URLField(_("address"), max_length=300, unique=True)
     status = models.CharField(max_length=16, choices=NodeStatus, default=NodeStatus.UNKNOWN)
-    problem = models.TextField(blank=True)
+    problem = SaidField(default=str)
     version = models.CharField(max_length=64, blank=True)
     loaded = models.JSONField(default=list)
     tags = models.JSONField(default=dict)
@@ -108,6 +109,11 @@ class Node(models.Model):
     def capacity_bytes(self) -> int | None:
         """What it can hold: as its exporter says, else as somebody declared."""
         return self.machine.get("memory_total") or self.memory_declared
+
+    @property
+    def machine_problem(self) -> Text:
+        """Why there are no figures from its exporter."""
+        return from_json(self.machine.get("problem", ""))  # type: ignore[no-any-return]
 
     @property
     def memory_percent(self) -> int | None:
@@ -219,7 +225,8 @@ FINAL = (OperationState.SUCCEEDED, OperationState.FAILED, OperationState.CANCELL
 
 class Operation(models.Model):
     """A long piece of work. A worker holds it by a lease that it renews; a lease that ran out
-    means the worker is gone and another may take it up. `log` is a list of {at, step, text};
+    means the worker is gone and another may take it up. `log` is a list of {at, step, text}, the
+    text as access.said stores it;
     `result` what it found out, as its kind of work says."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -238,7 +245,7 @@ class Operation(models.Model):
     total = models.BigIntegerField(default=0)
     rate = models.BigIntegerField(default=0)
     log = models.JSONField(default=list)
-    problem = models.TextField(blank=True)
+    problem = SaidField(default=str)
     attempt = models.PositiveIntegerField(default=0)
     worker = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)

@@ -1,7 +1,6 @@
 """The only code that speaks to Ollama for control. Typed results, an exception tree of its own.
 
-The client's errors never leave this module. The inference path has its own client (gateway). Our
-own sentences are in the language of whoever asks: the reader's on a page, English in a worker.
+The client's errors never leave this module. The inference path has its own client (gateway).
 """
 
 from __future__ import annotations
@@ -16,8 +15,9 @@ from typing import Any
 
 import httpx
 import ollama
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _
 
+from access.said import quote, say
 from deployments import fit
 from deployments.connection import PLAIN, Access
 from deployments.ollama_types import (
@@ -94,7 +94,7 @@ class Node:
                 version = reply.json()["version"]
             except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
                 raise BadReply(
-                    _("What answers at this address is not Ollama (no version in its reply).")
+                    say(_("What answers at this address is not Ollama (no version in its reply)."))
                 ) from error
             return str(version)[:64]
 
@@ -269,20 +269,26 @@ class Node:
         except ollama.ResponseError as error:
             raise _refused(error.status_code, error.error) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
-            raise Unreachable(_("No connection to %(url)s.") % {"url": self.url}) from error
+            raise Unreachable(say(_("No connection to %(url)s."), url=self.url)) from error
         except httpx.TimeoutException as error:
             raise Timeout(
-                _("%(url)s did not answer within %(seconds)d seconds.")
-                % {"url": self.url, "seconds": int(read_s)}
+                say(
+                    _("%(url)s did not answer within %(seconds)d seconds."),
+                    url=self.url,
+                    seconds=int(read_s),
+                )
             ) from error
         except httpx.HTTPError as error:
             raise Unreachable(
-                _("The connection to %(url)s broke: %(reason)s")
-                % {"url": self.url, "reason": error}
+                say(
+                    _("The connection to %(url)s broke: %(reason)s"),
+                    url=self.url,
+                    reason=quote(error),
+                )
             ) from error
         except (json.JSONDecodeError, UnicodeDecodeError, ValueError) as error:
             raise BadReply(
-                _("%(url)s answered something that is not Ollama's.") % {"url": self.url}
+                say(_("%(url)s answered something that is not Ollama's."), url=self.url)
             ) from error
         finally:
             client._client.close()
@@ -338,20 +344,23 @@ def _progress(part: dict[str, Any]) -> Progress:
 
 def fetch_text(url: str, most: int) -> str:
     """A page of figures from a machine's exporter, at most `most` bytes of it."""
+    body = b""
     try:
         with (
             httpx.Client(timeout=httpx.Timeout(5.0, connect=CONNECT_S), trust_env=False) as client,
             client.stream("GET", url) as reply,
         ):
-            if not reply.is_success:
-                raise BadReply(f"{url}: HTTP {reply.status_code}")
-            body = b""
-            for chunk in reply.iter_bytes():
+            for chunk in reply.iter_bytes() if reply.is_success else ():
                 body += chunk
                 if len(body) > most:
-                    raise BadReply(f"{url} answers more than {most} bytes.")
+                    raise BadReply(say(_("%(url)s sends more than %(n)d bytes."), url=url, n=most))
     except httpx.HTTPError as error:
-        raise Unreachable(f"{url}: {error or type(error).__name__}") from error
+        reason = quote(str(error) or type(error).__name__)
+        raise Unreachable(
+            say(_("No answer from %(url)s: %(reason)s"), url=url, reason=reason)
+        ) from error
+    if not reply.is_success:
+        raise BadReply(say(_("%(url)s answers HTTP %(n)d."), url=url, n=reply.status_code))
     return body.decode("utf-8", "replace")
 
 
@@ -372,16 +381,17 @@ def _tag(model: ollama.ListResponse.Model) -> Tag:
 
 
 def _refused(status: int, text: str) -> OllamaError:
-    text = " ".join(text.split())[:500]
+    said = quote(text)
+    text = said.text
     if status == httpx.codes.NOT_FOUND:
-        return ModelMissing(text or "not found")
+        return ModelMissing(said or quote("not found"))
     if "context canceled" in text:
-        return Interrupted(text)
+        return Interrupted(said)
     if text.startswith("<") or (300 <= status < 400):
         return BadReply(
-            _("What answers at this address is not Ollama (HTTP %(status)d).") % {"status": status}
+            say(_("What answers at this address is not Ollama (HTTP %(status)d)."), status=status)
         )
-    return Refused(text or f"HTTP {status}")
+    return Refused(said or quote(f"HTTP {status}"))
 
 
 def _raise_for_status(reply: httpx.Response) -> None:

@@ -9,11 +9,19 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from access.said import Text
 from deployments import fit
 
 
 class OllamaError(Exception):
-    """A node did not do what it was asked; the text is fit to be shown."""
+    """A node did not do what it was asked; the text is fit to be shown, in any language."""
+
+    def __init__(self, text: Text) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return str(self.text)
 
 
 class Unreachable(OllamaError):

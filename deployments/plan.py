@@ -49,13 +49,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One revision on one node. `held`: its tag is there; `pinned`: kept in memory for ever;
-    `blocked`: it failed and is not tried again yet."""
+    """One revision on one node. `pinned`: kept in memory for ever; `blocked`: it failed and is not
+    tried again yet."""
 
     node: str
     revision: int
     state: State
-    held: bool = False
     pinned: bool = False
     blocked: bool = False
 

@@ -11,8 +11,10 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
 from access.errors import Refusal
+from access.said import Text, english, say
 from audit.ledger import log
 from audit.ledger.acts import Act
 from deployments import ollama, wake
@@ -40,8 +42,8 @@ class Work:
     `cancelled` may return what could not be made sure of."""
 
     do: Callable[[Lease], None]
-    failed: Callable[[Lease, str], None] = lambda _lease, _reason: None
-    cancelled: Callable[[Lease], str | None] = lambda _lease: None
+    failed: Callable[[Lease, Text], None] = lambda _lease, _reason: None
+    cancelled: Callable[[Lease], Text | None] = lambda _lease: None
     waits_for_node: bool = False
 
 
@@ -73,13 +75,13 @@ def run(pk: str) -> None:
         except Lost:
             logger.warning("operation %s is held by another worker now", pk)
     for waiting in next_in_line(lease.operation):
-        wake.now(waiting)
+        wake.now(waiting, lease.operation.kind)
 
 
 def _attempt(lease: Lease, work: Work) -> None:
     try:
         if lease.operation.attempt > MAX_ATTEMPTS and not work.waits_for_node:
-            raise ollama.OllamaError("Workers died on this operation again and again.")
+            raise ollama.OllamaError(say(_("Workers died on this operation again and again.")))
         work.do(lease)
         _finish(lease, OperationState.SUCCEEDED)
     except Lost:
@@ -89,23 +91,24 @@ def _attempt(lease: Lease, work: Work) -> None:
         _finish(lease, OperationState.CANCELLED, unsure or "")
     except (ollama.Unreachable, ollama.Timeout) as error:
         if work.waits_for_node and lease.operation.attempt < PATIENCE:
-            _wait(lease, str(error))
+            _wait(lease, error.text)
         else:
-            _fail(lease, work, str(error))
+            _fail(lease, work, error.text)
     except (ollama.OllamaError, Refusal) as error:
         _fail(lease, work, str(error))
     except Exception as error:
         logger.exception("operation %s failed", lease.pk)
-        _fail(lease, work, f"Internal error: {type(error).__name__}. See the worker's log.")
+        kind = type(error).__name__
+        _fail(lease, work, say(_("Internal error: %(kind)s. See the worker's log."), kind=kind))
 
 
-def _fail(lease: Lease, work: Work, reason: str) -> None:
+def _fail(lease: Lease, work: Work, reason: Text) -> None:
     lease.note(reason)
     work.failed(lease, reason)
     _finish(lease, OperationState.FAILED, reason)
 
 
-def _finish(lease: Lease, state: OperationState, problem: str = "") -> None:
+def _finish(lease: Lease, state: OperationState, problem: Text = "") -> None:
     outcomes = {OperationState.SUCCEEDED: "success", OperationState.FAILED: "failure"}
     with transaction.atomic():
         lease.write(state=state, problem=problem, finished_at=timezone.now(), lease_until=None)
@@ -114,14 +117,14 @@ def _finish(lease: Lease, state: OperationState, problem: str = "") -> None:
             Act.OPERATION_FINISHED,
             lease.operation.as_obj(),
             outcome=outcomes.get(state, "aborted"),
-            reason=problem,
+            reason=english(problem),
         )
 
 
-def _wait(lease: Lease, reason: str) -> None:
+def _wait(lease: Lease, reason: Text) -> None:
     """Give it back to the list: the node is away and the work can only be done there."""
     delay = min(WAIT_S * 2 ** min(lease.operation.attempt, 6), WAIT_MOST_S)
-    lease.note(f"{reason} Trying again in {delay} s.")
+    lease.note(say(_("%(reason)s Trying again in %(delay)d s."), reason=reason, delay=delay))
     lease.write(
         state=OperationState.QUEUED,
         retry_at=timezone.now() + timedelta(seconds=delay),
@@ -130,8 +133,9 @@ def _wait(lease: Lease, reason: str) -> None:
     )
 
 
-def forgotten() -> list[str]:
-    """Operations that should run and do not: waiting too long, or their worker is gone."""
+def forgotten() -> list[tuple[str, str]]:
+    """Operations that should run and do not, and of what kind: waiting too long, or their worker
+    is gone."""
     now = timezone.now()
     late = now - timedelta(seconds=settings.OPERATION_LEASE_S / 4)
     here = Q(kind__in=LOCAL, created_at__gt=now - LOCAL_WAIT)
@@ -142,4 +146,4 @@ def forgotten() -> list[str]:
     )
     abandoned = Q(state=OperationState.RUNNING, lease_until__lt=now)
     rows = Operation.objects.filter(waiting | abandoned).order_by("created_at")
-    return [str(pk) for pk in rows.values_list("pk", flat=True)[:100]]
+    return [(str(pk), kind) for pk, kind in rows.values_list("pk", "kind")[:100]]

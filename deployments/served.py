@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from access.models import User
+from access.said import SaidField
 from audit.ledger.event import Obj
 from deployments.wishes import Keep, Strategy, Wanted
 
@@ -54,8 +55,8 @@ class Deployment(models.Model):
     state = models.CharField(
         max_length=16, choices=DeploymentState, default=DeploymentState.STARTING
     )
-    problem = models.TextField(blank=True)
-    setback = models.TextField(blank=True)
+    problem = SaidField(default=str)
+    setback = SaidField(default=str)
     current = models.ForeignKey("Revision", null=True, on_delete=models.PROTECT, related_name="+")
     target = models.ForeignKey("Revision", null=True, on_delete=models.PROTECT, related_name="+")
     previous = models.ForeignKey("Revision", null=True, on_delete=models.PROTECT, related_name="+")
@@ -205,7 +206,7 @@ class Replica(models.Model):
     node = models.ForeignKey("deployments.Node", on_delete=models.PROTECT, related_name="replicas")
     state = models.CharField(max_length=16, choices=ReplicaState, default=ReplicaState.PENDING)
     digest = models.CharField(max_length=64, blank=True)
-    problem = models.TextField(blank=True)
+    problem = SaidField(default=str)
     probe = models.JSONField(default=dict)
     tries = models.PositiveIntegerField(default=0)
     retry_at = models.DateTimeField(null=True)

@@ -17,8 +17,8 @@ def run_operation(pk: str) -> None:
 @shared_task(name="deployments.dispatch_forgotten", ignore_result=True, expires=5)
 def dispatch_forgotten() -> None:
     """Wake operations that nobody runs: lost by the broker, or their worker was killed."""
-    for pk in runner.forgotten():
-        wake.now(pk)
+    for pk, kind in runner.forgotten():
+        wake.now(pk, kind)
 
 
 @shared_task(name="deployments.check_nodes", ignore_result=True, expires=10)

@@ -172,6 +172,8 @@ def made_operations() -> list[object]:
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     """The whole product, as `make up` runs it, in an empty data folder on a free port."""
     running = Console(Path(tmp_path_factory.mktemp("console")) / "var")
-    running.start()
-    yield running
-    running.stop()
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()

@@ -19,7 +19,7 @@ from console.embedded.installation import Installation
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
-READY_S = 180
+READY_S = 600
 CLEAN = {
     "DATABASE_URL",
     "DATABASE_OWNER_URL",

@@ -11,10 +11,30 @@ from rest_framework.response import Response
 
 from access import policy
 from access.errors import Invalid
+from access.said import Value, from_json
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from console.requests import PageRequest
 from deployments.models import Model, Operation
+
+
+class SentenceField(serializers.CharField):
+    """A stored reason, in the language that the request asks for."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(read_only=True, **kwargs)
+
+    def to_representation(self, value: Value) -> str:
+        return str(value)
+
+
+class LogLineSerializer(serializers.Serializer[dict[str, Any]]):
+    at = serializers.DateTimeField()
+    step = serializers.CharField()
+    text = serializers.SerializerMethodField()
+
+    def get_text(self, line: dict[str, Any]) -> str:
+        return str(from_json(line.get("text", "")))
 
 
 class ModelSerializer(serializers.ModelSerializer[Model]):
@@ -35,6 +55,9 @@ class ModelSerializer(serializers.ModelSerializer[Model]):
 
 
 class OperationSerializer(serializers.ModelSerializer[Operation]):
+    problem = SentenceField()
+    log = LogLineSerializer(many=True, read_only=True)
+
     class Meta:
         model = Operation
         fields: ClassVar = [

@@ -16,6 +16,7 @@ from console.api.deployments import (
     ActsViewSet,
     ModelSerializer,
     OperationSerializer,
+    SentenceField,
     accepted,
     valid,
 )
@@ -29,6 +30,8 @@ from deployments.wishes import Keep, Strategy
 class NodeSerializer(serializers.ModelSerializer[Node]):
     """A node as it was seen last. Of headers and keys only that there are some."""
 
+    problem = SentenceField()
+    machine = serializers.SerializerMethodField()
     closed = serializers.SerializerMethodField()
     has_secrets = serializers.SerializerMethodField()
     keeps_no_requests = serializers.SerializerMethodField()
@@ -64,6 +67,12 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
         ]
         read_only_fields: ClassVar = fields
 
+    def get_machine(self, node: Node) -> dict[str, Any]:
+        """What its exporter said, or why there is nothing."""
+        if problem := node.machine_problem:
+            return {**node.machine, "problem": str(problem)}
+        return node.machine  # type: ignore[no-any-return]
+
     def get_closed(self, node: Node) -> bool | None:
         return attest.is_closed(node)
 
@@ -91,6 +100,7 @@ class NodeFieldsSerializer(serializers.Serializer[Any]):
 
 class ReplicaSerializer(serializers.ModelSerializer[Replica]):
     revision = serializers.IntegerField(source="revision.number")
+    problem = SentenceField()
 
     class Meta:
         model = Replica
@@ -121,6 +131,8 @@ class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
     current = RevisionSerializer(read_only=True)
     target = RevisionSerializer(read_only=True)
     replicas = serializers.SerializerMethodField()
+    problem = SentenceField()
+    setback = SentenceField()
 
     class Meta:
         model = Deployment

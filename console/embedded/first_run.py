@@ -149,7 +149,7 @@ def _deployment(node: Node) -> Deployment:
         if deployment.state == DeploymentState.FAILED:
             raise Unfinished(f"The deployment failed: {deployment.problem}")
         time.sleep(0.2)
-    raise Unfinished("The deployment did not become live in time; see logs/worker.log.")
+    raise Unfinished("The deployment did not become live in time; see logs/operations.log.")
 
 
 def _import(node: Node) -> StoredModel:
@@ -167,7 +167,7 @@ def _import(node: Node) -> StoredModel:
         if operation.is_final:
             raise Unfinished(f"The model could not be imported: {operation.problem}")
         time.sleep(0.2)
-    raise Unfinished("The model was not imported in time; see logs/worker.log.")
+    raise Unfinished("The model was not imported in time; see logs/operations.log.")
 
 
 def _grants(deployment: Deployment) -> str:

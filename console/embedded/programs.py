@@ -68,12 +68,21 @@ class Web(Program):
             return False
 
 
-def worker(installation: Installation, env: Mapping[str, str]) -> Program:
+# name -> what it takes: the short and regular; what changes deployments; transfers. The last two
+# wait for nodes most of the time, so threads of one process are enough for many at once.
+WORKERS = {
+    "worker": ("--queues", "fusebox", "--concurrency", "2"),
+    "operations": ("--queues", "fusebox.operations", "--pool", "threads", "--concurrency", "8"),
+    "transfers": ("--queues", "fusebox.transfers", "--pool", "threads", "--concurrency", "8"),
+}
+
+
+def worker(name: str, installation: Installation, env: Mapping[str, str]) -> Program:
     arguments = [
         "celery", "-A", "console.celery:app", "worker", "--loglevel", "WARNING",
-        "--concurrency", "3", "--without-gossip", "--without-mingle", "--queues", "fusebox",
+        "--without-gossip", "--without-mingle", "--hostname", f"{name}@%h", *WORKERS[name],
     ]  # fmt: skip
-    return Program("worker", arguments, installation, env)
+    return Program(name, arguments, installation, env)
 
 
 def beat(installation: Installation, env: Mapping[str, str]) -> Program:

@@ -127,10 +127,11 @@ def _programs(
         with step("forwarder"):
             forwarder = programs.forwarder(installation, env)
             supervisor.start(Child(forwarder, logs / "forwarder.log", program=True))
-    with step("worker and beat"):
-        worker, beat = programs.worker(installation, env), programs.beat(installation, env)
-        cold = signal.SIGQUIT
-        supervisor.start(Child(worker, logs / "worker.log", program=True, press=cold))
+    with step("workers and beat"):
+        for name in programs.WORKERS:
+            worker, log = programs.worker(name, installation, env), logs / f"{name}.log"
+            supervisor.start(Child(worker, log, program=True, press=signal.SIGQUIT))
+        beat = programs.beat(installation, env)
         supervisor.start(Child(beat, logs / "beat.log", program=True))
     with step("web and gateway"):
         web = programs.Web(installation, env, host, port)

@@ -10,9 +10,12 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from access.said import Said, Value, Words, from_json, parts
+from audit.office.visible import visible
 from console.templatetags.fusebox import badge, clock
 from deployments.models import Node, NodeCheck, NodeStatus
 from deployments.room import Room, Verdict
+from deployments.work.steps import TITLES
 
 register = template.Library()
 
@@ -22,6 +25,29 @@ WIDTH, HEIGHT = 4, 28
 @register.simple_tag
 def duty_badge(node: Node) -> SafeString:
     return badge(node.duty, node.get_duty_display())
+
+
+@register.filter
+def said(text: Value) -> SafeString:
+    """A stored reason: our sentence in the reader's language, others' words quoted and marked."""
+    if isinstance(text, Said):
+        found = ((said(p) if isinstance(p, Said | Words) else str(p),) for p in parts(text))
+        return format_html_join("", "{}", found)
+    shown = visible(str(text))
+    if isinstance(text, Words):
+        return format_html('<q lang="en">{}</q>', shown)
+    return format_html('<span lang="en">{}</span>', shown) if shown else SafeString("")
+
+
+@register.filter
+def log_text(line: Mapping[str, Any]) -> SafeString:
+    """What a line of an operation's log says."""
+    return said(from_json(line.get("text", "")))
+
+
+@register.filter
+def step_title(name: str) -> str:
+    return str(TITLES.get(name, name))
 
 
 @register.simple_tag

@@ -12,7 +12,7 @@ from access.errors import Invalid, WrongState
 from audit.ledger import log
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
-from deployments import ollama
+from deployments import fleet, ollama
 from deployments.actions.operations import enqueue
 from deployments.model_names import valid_model_name
 from deployments.models import (
@@ -138,7 +138,7 @@ def delete_model(*, actor: Actor, stored: StoredModel) -> None:
         locked.delete()
         # Last in the transaction: a node that refuses rolls the event and the row back.
         try:
-            ollama.Node(node.url).delete(tag)
+            fleet.api(node).delete(tag)
         except ollama.OllamaError as error:
             raise WrongState(
                 _("The node did not delete it: %(reason)s") % {"reason": error}

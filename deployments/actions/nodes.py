@@ -8,9 +8,11 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from access import policy
 from access.errors import Invalid, WrongState
+from access.said import english, say
 from audit.ledger import log
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
@@ -142,7 +144,7 @@ def refresh_node(*, actor: Actor, node: Node) -> Node:
             Act.NODE_REFRESH,
             locked.as_obj(),
             outcome="success" if report.status == NodeStatus.ONLINE else "failure",
-            reason=report.problem,
+            reason=english(report.problem),
         )
     return locked
 
@@ -247,11 +249,14 @@ def _answer(node: Node) -> fleet.Report:
     report = fleet.ask(node.url, fleet.access_of(node))
     if report.status != NodeStatus.ONLINE:
         raise Invalid(
-            _(
-                "No Ollama answers at %(url)s: %(reason)s Check the address and that Ollama "
-                "runs there."
-            )
-            % {"url": node.url, "reason": report.problem},
+            say(
+                gettext_noop(
+                    "No Ollama answers at %(url)s: %(reason)s Check the address and that Ollama "
+                    "runs there."
+                ),
+                url=node.url,
+                reason=report.problem,
+            ),
             field="url",
         )
     if attest.is_too_old(report.version):

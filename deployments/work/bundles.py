@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from django.utils.translation import gettext_noop as _
+
+from access.said import quote, say
 from deployments import bundle, ollama
 from deployments.lease import Lease
 from deployments.models import Model
@@ -15,7 +18,9 @@ def export(lease: Lease) -> None:
     node, arguments = node_of(lease), lease.operation.arguments
     model = Model.objects.filter(digest=arguments["digest"]).first()
     if model is None:
-        raise ollama.ModelMissing(f"{arguments['tag']} is no longer in the catalogue.")
+        raise ollama.ModelMissing(
+            say(_("%(tag)s is no longer in the catalogue."), tag=arguments["tag"])
+        )
     with folder_of(lease, model.size_bytes) as folder:
         fetch(lease, node, str(arguments["tag"]), folder, model.size_bytes)
         lease.step("sign", Path(arguments["path"]).name)
@@ -24,8 +29,11 @@ def export(lease: Lease) -> None:
                 lambda: bundle.write(folder, str(arguments["tag"]), Path(arguments["path"]))
             )
         except (OSError, bundle.Bad) as error:
-            raise ollama.OllamaError(f"The bundle cannot be written: {error}") from error
-        lease.note(f"signed by {signer}")
+            reason = error.text if isinstance(error, bundle.Bad) else quote(error)
+            raise ollama.OllamaError(
+                say(_("The bundle cannot be written: %(reason)s"), reason=reason)
+            ) from error
+        lease.note(say(_("signed by %(signer)s"), signer=signer))
 
 
 def unpack(lease: Lease) -> None:
@@ -37,10 +45,21 @@ def unpack(lease: Lease) -> None:
             head = lease.call(
                 lambda: bundle.read(path, folder, trust=str(arguments.get("trust", "")))
             )
-            lease.note(f"{head.tag}, {len(head.blobs)} parts, signed by {head.signer}")
+            lease.note(
+                say(
+                    _("%(tag)s, %(number)d parts, signed by %(signer)s"),
+                    tag=head.tag,
+                    number=len(head.blobs),
+                    signer=head.signer,
+                )
+            )
             give(lease, node, str(arguments["name"] or head.tag), folder)
     except bundle.Bad as error:
-        raise ollama.OllamaError(f"Nothing was imported. {error}") from error
+        raise ollama.OllamaError(
+            say(_("Nothing was imported. %(reason)s"), reason=error.text)
+        ) from error
     except OSError as error:
-        raise ollama.OllamaError(f"The bundle cannot be read: {error.strerror}") from error
+        raise ollama.OllamaError(
+            say(_("The bundle cannot be read: %(reason)s"), reason=quote(error.strerror))
+        ) from error
     record(lease, node)

@@ -10,7 +10,9 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
+from django.utils.translation import gettext_noop as _
 
+from access.said import Said, Text, join, say
 from audit.ledger import log
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
@@ -30,6 +32,7 @@ from deployments.work import replicas, transitions
 
 WORKER = Actor.system("worker")
 MAX_STEPS = 1000
+MAX_REASONS = 10
 OnNode = plan.Make | plan.Rest | plan.Remove | plan.Pin
 
 
@@ -37,8 +40,8 @@ OnNode = plan.Make | plan.Rest | plan.Remove | plan.Pin
 class _Course:
     """What happened on the way: why a revision was given up, and why a node could not be used."""
 
-    rolled_back: str = ""
-    failures: dict[str, str] = field(default_factory=dict)
+    rolled_back: Text = ""
+    failures: dict[str, Text] = field(default_factory=dict)
 
 
 def converge(lease: Lease) -> None:
@@ -54,7 +57,7 @@ def converge(lease: Lease) -> None:
             _end(lease, view, decision, course)
             return
         _do(lease, view, decision.step, course)
-    raise ollama.OllamaError("It does not come to rest; see the log of this operation.")
+    raise ollama.OllamaError(say(_("It does not come to rest; see the log of this operation.")))
 
 
 def _look(lease: Lease) -> View:
@@ -63,7 +66,7 @@ def _look(lease: Lease) -> View:
 
 def _pk(lease: Lease) -> UUID:
     if lease.operation.deployment_id is None:
-        raise ollama.OllamaError("The deployment has been removed meanwhile.")
+        raise ollama.OllamaError(say(_("The deployment has been removed meanwhile.")))
     return lease.operation.deployment_id
 
 
@@ -86,7 +89,7 @@ def _do(lease: Lease, view: View, step: plan.Step, course: _Course) -> None:
             try:
                 _on_node(lease, view, step, view.nodes[node])
             except ollama.OllamaError as error:
-                course.failures[view.nodes[node].name] = str(error)
+                course.failures[view.nodes[node].name] = error.text
                 _went_wrong(lease, view, step, course)
             _refresh(view, {node})
 
@@ -108,26 +111,31 @@ def _went_wrong(lease: Lease, view: View, step: OnNode, course: _Course) -> None
     """Tell a node that is away from a revision that does not serve, by asking the node again."""
     node = view.nodes[step.node]
     reason = course.failures[node.name]
-    lease.note(f"{node.name}: {reason}")
+    lease.note(_at(node.name, reason))
     checked = fleet.check(node)
     if checked is None or not checked.seen_at or checked.status == "unreachable":
         return
     if not isinstance(step, plan.Make):
-        raise ollama.OllamaError(f"{node.name}: {reason}")
+        raise ollama.OllamaError(_at(node.name, reason))
     target = view.revisions[view.wish.target]
     left = _remove(node, target.tag)
     if left:
-        reason = f"{reason} ({target.tag} is still on the node: {left})"
+        still = say(_("%(tag)s is still on the node: %(reason)s"), tag=target.tag, reason=left)
+        reason = join(reason, still)
     if transitions.give_up(lease, view, node, reason):
-        course.rolled_back = f"{node.name}: {reason}"
+        course.rolled_back = _at(node.name, reason)
 
 
-def _remove(node: Node, tag: str) -> str:
+def _at(node: str, reason: Text) -> Said:
+    return say(_("%(node)s: %(reason)s"), node=node, reason=reason)
+
+
+def _remove(node: Node, tag: str) -> Text:
     """Remove what may be half made; the reason if that was not possible."""
     try:
         fleet.api(node).delete(tag)
     except ollama.OllamaError as error:
-        return str(error)
+        return error.text
     return ""
 
 
@@ -139,41 +147,46 @@ def _end(lease: Lease, view: View, decision: plan.Decision, course: _Course) -> 
     if wish.wanted != Wanted.ON:
         if decision.waiting:
             names = ", ".join(view.nodes[pk].name for pk in decision.waiting if pk in view.nodes)
-            raise ollama.Unreachable(f"Waiting for {names}.")
+            raise ollama.Unreachable(say(_("Waiting for %(nodes)s."), nodes=names))
         return
     reasons = _reasons(view, course)
     if not decision.chosen:
         transitions.nowhere(lease, view, reasons)
         raise ollama.OllamaError(reasons)
     short = wish.replicas is not None and len(decision.chosen) < wish.replicas
-    transitions.say(
-        lease,
-        view,
-        f"{len(decision.chosen)} of {wish.replicas} replicas. {reasons}" if short else "",
-    )
+    problem: Text = ""
+    if short:
+        given = {"there": len(decision.chosen), "wanted": wish.replicas}
+        problem = join(say(_("%(there)d of %(wanted)d replicas."), **given), reasons)
+    transitions.tell(lease, view, problem)
 
 
-def _reasons(view: View, course: _Course) -> str:
+def _reasons(view: View, course: _Course) -> Text:
     """Why the target is not everywhere it should be, in sentences with the names of nodes."""
-    found = []
+    found: list[Text] = []
     for pk, place in sorted(view.places.items(), key=lambda item: view.nodes[item[0]].name):
         node = view.nodes[pk]
         replica = view.replicas.get((pk, view.wish.target))
         if view.wish.nodes and pk not in view.wish.nodes:
             continue
         if node.name in course.failures:
-            found.append(f"{node.name}: {course.failures[node.name]}")
+            found.append(_at(node.name, course.failures[node.name]))
         elif replica is not None and replica.problem:
-            found.append(f"{node.name}: {replica.problem}")
+            found.append(_at(node.name, replica.problem))
         elif place.presence is not plan.Presence.UP:
-            found.append(f"{node.name}: {node.problem or 'it does not answer.'}")
+            found.append(_at(node.name, node.problem or say(_("it does not answer."))))
         elif view.wish.digest not in place.stores:
             model = view.revisions[view.wish.target].model
-            found.append(f"{node.name}: {model.name} is not stored there.")
-    return " ".join(found)[:2000] or "No node matches: look at labels, cordons and drained nodes."
+            missing = say(_("%(model)s is not stored there."), model=model.name)
+            found.append(_at(node.name, missing))
+    if len(found) > MAX_REASONS:
+        more = say(_("And %(number)d more nodes."), number=len(found) - MAX_REASONS)
+        found = [*found[:MAX_REASONS], more]
+    nothing = say(_("No node matches: look at labels, cordons and drained nodes."))
+    return join(*found) if found else nothing
 
 
-def failed(lease: Lease, reason: str) -> None:
+def failed(lease: Lease, reason: Text) -> None:
     """An operation ended in an error; one that nothing serves after is a failed deployment."""
     deployment = lease.operation.deployment
     if deployment is None:

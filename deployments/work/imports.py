@@ -6,10 +6,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from deployments import inbox, ollama
+from django.utils.translation import gettext_noop as _
+
+from access.said import Text, quote, say
+from deployments import fleet, inbox, ollama
 from deployments.lease import Lease
 from deployments.models import Upload, UploadState
-from deployments.work.models import node_of, record
+from deployments.work.models import asked, node_of, record
 
 LOOKS = 5
 
@@ -28,22 +31,24 @@ def import_model(lease: Lease) -> None:
     node, name = node_of(lease), str(lease.operation.arguments["name"])
     upload = _upload(lease)
     parts = _parts(lease, upload)
-    api = ollama.Node(node.url)
-    lease.step("check", f"Ollama {api.version()} at {node.url}")
+    api = fleet.api(node)
+    lease.step("check", asked(api))
     for part in parts:
         if not part.path.is_file():
-            raise ollama.OllamaError(f"The file {part.name} is no longer there.")
+            raise ollama.OllamaError(
+                say(_("The file %(name)s is no longer there."), name=part.name)
+            )
     lease.step("verify")
     digests = {part.name: _verified(lease, part) for part in parts}
     lease.step("upload")
     for part in parts:
         lease.note(f"{part.name} {digests[part.name]}")
         api.upload(part.path, lease.progress, digests[part.name])
-    lease.step("make", f"quantize to {upload.quantize}" if upload and upload.quantize else "")
+    quantize = upload.quantize if upload is not None else ""
+    lease.step("make", say(_("quantize to %(kind)s"), kind=quantize) if quantize else "")
     if upload is not None and upload.base:
         _with_adapter(lease, api, upload, digests)
     else:
-        quantize = upload.quantize if upload is not None else ""
         _follow(lease, api.create(name, files=digests, quantize=quantize))
     record(lease, node)
     if upload is not None:
@@ -51,7 +56,7 @@ def import_model(lease: Lease) -> None:
         inbox.forget(upload)
 
 
-def import_cancelled(lease: Lease) -> str:
+def import_cancelled(lease: Lease) -> Text:
     """The node may still have made the tag when we hung up: nobody asks for it any more. The tag
     of an upload was not there before (begin_upload), so nothing else is taken away."""
     node = lease.operation.node
@@ -59,17 +64,19 @@ def import_cancelled(lease: Lease) -> str:
         return ""
     if lease.operation.step not in ("make", "load"):
         return ""
-    api, name = ollama.Node(node.url), str(lease.operation.arguments["name"])
+    api, name = fleet.api(node), str(lease.operation.arguments["name"])
     lease.note("", step="stopping")
     try:
         for _look in range(LOOKS):
             if api.delete(name):
-                lease.note(f"The node had made {name}; it is deleted again.")
+                lease.note(say(_("The node had made %(name)s; it is deleted again."), name=name))
                 return ""
             time.sleep(1)
     except ollama.OllamaError as error:
-        return str(error)
-    lease.note("The node has not made it. Should it do so later, it can be deleted on its page.")
+        return error.text
+    lease.note(
+        say(_("The node has not made it. Should it do so later, it can be deleted on its page."))
+    )
     return ""
 
 
@@ -79,7 +86,7 @@ def _follow(lease: Lease, steps: ollama.Steps) -> None:
         lease.progress(progress.done, progress.total)
         if progress.status != status:
             status = progress.status
-            lease.note(status)
+            lease.note(quote(status))
 
 
 def _try_adapter(lease: Lease, api: ollama.Node, name: str) -> None:
@@ -99,8 +106,14 @@ def _with_adapter(lease: Lease, api: ollama.Node, upload: Upload, digests: dict[
         _try_adapter(lease, api, upload.name)
     except ollama.Refused as error:
         raise ollama.Refused(
-            f"The node cannot use this adapter with {upload.base}; it may be for another model: "
-            f"{error}"
+            say(
+                _(
+                    "The node cannot use this adapter with %(base)s; it may be for another model: "
+                    "%(reason)s"
+                ),
+                base=upload.base,
+                reason=error.text,
+            )
         ) from error
 
 
@@ -108,8 +121,15 @@ def _verified(lease: Lease, part: Part) -> str:
     found = ollama.sha256_of(part.path, lease.progress)
     if part.expected and found != part.expected:
         raise ollama.OllamaError(
-            f"{part.name} arrived damaged: its SHA-256 is {found}, not {part.expected}. "
-            "Send it again."
+            say(
+                _(
+                    "%(name)s arrived damaged: its SHA-256 is %(found)s, not %(expected)s. "
+                    "Send it again."
+                ),
+                name=part.name,
+                found=found,
+                expected=part.expected,
+            )
         )
     return f"sha256:{found}"
 
@@ -120,7 +140,7 @@ def _upload(lease: Lease) -> Upload | None:
         return None
     upload = Upload.objects.filter(pk=pk).first()
     if upload is None or upload.state != UploadState.COMPLETE:
-        raise ollama.OllamaError("The uploaded files are no longer there. Send them again.")
+        raise ollama.OllamaError(say(_("The uploaded files are no longer there. Send them again.")))
     return upload
 
 

@@ -15,11 +15,14 @@ import orjson
 from django.db import connection
 from django.db.models import DateTimeField, Func
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
+from access.said import Text, quote, say
 from deployments import fleet, ollama, scenarios
 from deployments.lease import Lease
 from deployments.look import shared_tags
 from deployments.models import Deployment, GatewayReport, Node, Replica, ReplicaState, Revision
+from deployments.work.models import asked
 
 PROBE = "Answer with one short sentence: what is the capital of France?"
 PROBE_JSON_TOKENS = 400
@@ -27,6 +30,7 @@ UNLOAD_S = 30.0
 # A gateway that said nothing for longer admits nothing: its routes are too old (gateway.directory).
 GATEWAY_SILENT_S = 8.0
 DRAIN_S = 600.0
+LATER = say(_("Answers are still under way; the node unloads it after them."))
 CLOCK = Func(function="clock_timestamp", output_field=DateTimeField())
 
 
@@ -36,7 +40,7 @@ def make(lease: Lease, node: Node, revision: Revision, *, keep: bool) -> None:
     if replica.state != ReplicaState.PENDING:
         _write(lease, replica, state=ReplicaState.PENDING)
     api = fleet.api(node)
-    lease.step("check", f"Ollama {api.version()} at {node.url}")
+    lease.step("check", asked(api))
     held = api.digest_of(revision.tag)
     if held is None or held != replica.digest:
         held = _create(lease, api, node, revision)
@@ -59,7 +63,7 @@ def make(lease: Lease, node: Node, revision: Revision, *, keep: bool) -> None:
 
 def _create(lease: Lease, api: ollama.Node, node: Node, revision: Revision) -> str:
     base = _base_tag(api, node, revision)
-    lease.step("create", f"{revision.tag} from {base}")
+    lease.step("create", say(_("%(tag)s from %(node)s"), tag=revision.tag, node=base))
     lease.call(
         lambda: api.create_from(
             revision.tag,
@@ -71,24 +75,38 @@ def _create(lease: Lease, api: ollama.Node, node: Node, revision: Revision) -> s
     )
     digest = api.digest_of(revision.tag)
     if digest is None:
-        raise ollama.BadReply(f"The node made {revision.tag}, but does not list it.")
+        raise ollama.BadReply(
+            say(_("The node made %(tag)s, but does not list it."), tag=revision.tag)
+        )
     return digest
 
 
 def _probe(lease: Lease, api: ollama.Node, revision: Revision) -> ollama.Probe:
     """A real answer to a real prompt of its scenario, of the shape that the revision promises."""
     prompt = scenarios.probe(revision.scenario, revision.system_prompt) or PROBE
-    lease.step("probe", prompt[:200])
+    lease.step("probe", quote(prompt[:200]))
     schema = revision.schema
     tokens = PROBE_JSON_TOKENS if schema else 32
     probe = lease.call(lambda: api.probe(revision.tag, prompt, max_tokens=tokens, schema=schema))
     if schema is not None and (problem := shape_problem(probe.text, schema)):
-        raise ollama.BadReply(f"Its answer is not of the schema's shape: {problem}")
+        raise ollama.BadReply(
+            say(_("Its answer is not of the schema's shape: %(problem)s"), problem=problem)
+        )
     if schema is None and not is_language(probe.text):
         raise ollama.BadReply(
-            f"The model loaded, but its answer is no language: “{probe.text[:60]}”."
+            say(
+                _("The model loaded, but its answer is no language: %(answer)s"),
+                answer=quote(probe.text[:60]),
+            )
         )
-    lease.note(f"{probe.text.strip()} ({probe.tokens} tokens, {probe.total_ms} ms)")
+    lease.note(
+        say(
+            _("%(answer)s (%(tokens)d tokens, %(ms)d ms)"),
+            answer=quote(probe.text),
+            tokens=probe.tokens,
+            ms=probe.total_ms,
+        )
+    )
     return probe
 
 
@@ -98,14 +116,14 @@ def is_language(text: str) -> bool:
     return len(set(letters)) > 1
 
 
-def shape_problem(text: str, schema: dict[str, object]) -> str:
+def shape_problem(text: str, schema: dict[str, object]) -> Text:
     """Why an answer is not what the schema asks for; empty when it is."""
     try:
         jsonschema.validate(orjson.loads(text), schema)
     except orjson.JSONDecodeError:
-        return f"no JSON: “{text[:60]}”"
+        return say(_("no JSON: %(answer)s"), answer=quote(text[:60]))
     except jsonschema.ValidationError as error:
-        return str(error.message)[:200]
+        return quote(str(error.message)[:200])
     return ""
 
 
@@ -134,7 +152,7 @@ def rest(lease: Lease, node: Node, revision: Revision, deployment: Deployment) -
         try:
             api.unload(revision.tag)
         except ollama.ModelMissing:
-            lease.note("It was not there any more.")
+            lease.note(say(_("It was not there any more.")))
         _wait_until_out_of_memory(lease, api, revision.tag)
     _write(lease, replica, state=ReplicaState.STOPPED)
 
@@ -148,7 +166,7 @@ def remove(lease: Lease, node: Node, revision: Revision) -> None:
         try:
             api.unload(revision.tag)
         except ollama.Refused as error:
-            lease.note(f"{revision.tag}: {error}")
+            lease.note(say(_("%(node)s: %(reason)s"), node=revision.tag, reason=error.text))
     if api.delete(revision.tag):
         lease.note(revision.tag)
     lease.write(step="remove")
@@ -177,11 +195,11 @@ def _drained(lease: Lease, replica: Replica, deployment: Deployment) -> bool:
     while (busy := under_way(str(replica.pk), closed_at)) is None or busy:
         lease.check()
         if time.monotonic() > deadline:
-            lease.note("Answers are still under way; the node unloads it after them.")
+            lease.note(LATER)
             return True
         if busy and busy != told:
             told = busy
-            lease.note(f"{busy} under way")
+            lease.note(say(_("%(number)d under way"), number=busy))
         if not Deployment.objects.filter(pk=deployment.pk, version=deployment.version).exists():
             return False
         time.sleep(0.2)
@@ -205,7 +223,7 @@ def _wait_until_out_of_memory(lease: Lease, api: ollama.Node, tag: str) -> None:
     while tag in {loaded.name for loaded in api.loaded()}:
         lease.check()
         if time.monotonic() > deadline:
-            lease.note("Answers are still under way; the node unloads it after them.")
+            lease.note(LATER)
             return
         time.sleep(0.2)
 
@@ -219,7 +237,9 @@ def _base_tag(api: ollama.Node, node: Node, revision: Revision) -> str:
     for tag in api.tags():
         if tag.digest in digests and not tag.name.startswith(fleet.OURS):
             return tag.name
-    raise ollama.ModelMissing(f"{revision.model.name} is no longer stored on this node.")
+    raise ollama.ModelMissing(
+        say(_("%(model)s is no longer stored on this node."), model=revision.model.name)
+    )
 
 
 def _write(lease: Lease, replica: Replica, **fields: object) -> None:

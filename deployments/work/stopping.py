@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import time
 
+from django.utils.translation import gettext_noop as _
+
+from access.said import Text, say
 from deployments import ollama
 from deployments.lease import Lease
 
@@ -36,7 +39,7 @@ class Meter:
         return sum(total for _done, total in self.parts.values())
 
 
-def until_stopped(lease: Lease, api: ollama.Node, name: str, *, insecure: bool) -> str:
+def until_stopped(lease: Lease, api: ollama.Node, name: str, *, insecure: bool) -> Text:
     """Ask until the node has stopped pulling. The text says what could not be made sure of."""
     rate, before = lease.operation.rate, lease.operation.done
     lease.note("", step="stopping")
@@ -47,16 +50,21 @@ def until_stopped(lease: Lease, api: ollama.Node, name: str, *, insecure: bool) 
         except ollama.Interrupted:
             continue  # it is ending just now
         except ollama.OllamaError as error:
-            return f"It could not be made sure that the node stopped: {error}"
+            return say(
+                _("It could not be made sure that the node stopped: %(reason)s"), reason=error.text
+            )
         if now is None:
-            lease.note("The transfer had ended before it could be stopped.")
+            lease.note(say(_("The transfer had ended before it could be stopped.")))
             return ""
+        figures = {"done": now.done, "total": now.total}
         if now.done - before <= SLACK_BYTES + rate // 2:
-            lease.note(f"The node stopped at {now.done} of {now.total} bytes and keeps them.")
+            lease.note(
+                say(_("The node stopped at %(done)d of %(total)d bytes and keeps them."), **figures)
+            )
             return ""
-        lease.note(f"The node goes on: {now.done} of {now.total} bytes.")
+        lease.note(say(_("The node goes on: %(done)d of %(total)d bytes."), **figures))
         before = now.done
-    return "The node goes on with the transfer although the connection was closed."
+    return say(_("The node goes on with the transfer although the connection was closed."))
 
 
 def _where_it_stands(api: ollama.Node, name: str, *, insecure: bool) -> Meter | None:
@@ -70,5 +78,5 @@ def _where_it_stands(api: ollama.Node, name: str, *, insecure: bool) -> Meter | 
             return meter
         if time.monotonic() > deadline:
             asked.hang_up()
-            raise ollama.Timeout("the node gave no figures in time.")
+            raise ollama.Timeout(say(_("the node gave no figures in time.")))
     return None

@@ -10,7 +10,9 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
+from access.said import Text, english, say
 from audit.ledger import log
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
@@ -109,7 +111,7 @@ def _live(deployment: Deployment) -> None:
     )
 
 
-def give_up(lease: Lease, view: View, node: Node, reason: str) -> bool:
+def give_up(lease: Lease, view: View, node: Node, reason: Text) -> bool:
     """The target does not serve on this node. True when the old revision is the wish again."""
     target = view.revisions[view.wish.target]
     with transaction.atomic():
@@ -122,7 +124,12 @@ def give_up(lease: Lease, view: View, node: Node, reason: str) -> bool:
             return False
         deployment.target = old
         deployment.version += 1
-        deployment.setback = f"Revision {target.number} was not rolled out. {node.name}: {reason}"
+        deployment.setback = say(
+            _("Revision %(number)d was not rolled out. %(node)s: %(reason)s"),
+            number=target.number,
+            node=node.name,
+            reason=reason,
+        )
         deployment.save(update_fields=["target", "version", "setback"])
         log.record(
             WORKER,
@@ -131,13 +138,13 @@ def give_up(lease: Lease, view: View, node: Node, reason: str) -> bool:
             target.model.as_obj(),
             node.as_obj(),
             outcome="failure",
-            reason=reason[:300],
+            reason=english(reason)[:300],
             changes=[Change("revision", target.number, old.number)],
         )
         return True
 
 
-def _blocked(deployment: Deployment, node: Node, target: Revision, reason: str) -> None:
+def _blocked(deployment: Deployment, node: Node, target: Revision, reason: Text) -> None:
     """Not tried again by itself before the first start has worked; then ever more rarely."""
     replica, _new = Replica.objects.get_or_create(revision=target, node=node)
     replica.state, replica.problem, replica.tries = ReplicaState.FAILED, reason, replica.tries + 1
@@ -148,7 +155,7 @@ def _blocked(deployment: Deployment, node: Node, target: Revision, reason: str) 
     replica.save()
 
 
-def nowhere(lease: Lease, view: View, reason: str) -> None:
+def nowhere(lease: Lease, view: View, reason: Text) -> None:
     """The target can be nowhere now. What serves goes on serving; without any it has failed."""
     with transaction.atomic():
         deployment = _locked(lease, view)
@@ -164,7 +171,7 @@ def nowhere(lease: Lease, view: View, reason: str) -> None:
             fail(deployment, reason)
 
 
-def fail(deployment: Deployment, reason: str) -> None:
+def fail(deployment: Deployment, reason: Text) -> None:
     """Inside a transaction, on a locked row."""
     if deployment.state == DeploymentState.FAILED and deployment.problem == reason:
         return
@@ -177,11 +184,11 @@ def fail(deployment: Deployment, reason: str) -> None:
         deployment.as_obj(),
         *([model.as_obj()] if model else []),
         outcome="failure",
-        reason=reason[:300],
+        reason=english(reason)[:300],
     )
 
 
-def say(lease: Lease, view: View, problem: str) -> None:
+def tell(lease: Lease, view: View, problem: Text) -> None:
     """What is still missing, or nothing, on the deployment."""
     with transaction.atomic():
         deployment = _locked(lease, view)

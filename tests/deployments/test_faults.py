@@ -17,9 +17,9 @@ import pytest
 
 from tests.console_process import Console
 from tests.deployments.test_lifecycle import gemma_file
-from tests.fleet import RealNode
+from tests.fleet import MODEL, RealNode
 
-PATIENCE_S = 150
+PATIENCE_S = 900
 GEMMA = "gemma3:270m"
 
 
@@ -41,6 +41,8 @@ class Fleet:
     def set_up(self) -> None:
         for node in self.nodes:
             node.clean()
+            # Threads of three nodes that wait for each other actively starve on a busy machine.
+            node.api.create_from(MODEL, MODEL, system="", parameters={"num_thread": 1})
             self.api("POST", "nodes/", name=node.name, url=node.url, labels=["fault"])
         approve = f"/models/{self.model()}/approve/"
         self.console.sign_in("security").post(approve, accept_licence="on")

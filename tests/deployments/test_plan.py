@@ -13,22 +13,39 @@ from deployments.plan import Copy, Place, Presence, State, Wish
 
 NODES = ("a", "b", "c", "d")
 DIGEST = "m"
+STORES = [frozenset({DIGEST}), frozenset({DIGEST}), frozenset()]
 Key = tuple[str, int]
+# What deployments.attest compares with the node.
+MADE = (State.READY, State.STANDBY, State.DRAINING, State.STOPPED)
 
 
 @dataclass
 class World:
-    """A fleet in memory: rows as the database has them, tags as the nodes have them."""
+    """A fleet in memory: rows as the database has them, tags as the nodes have them.
+
+    `changed`: tags of ours whose content somebody else replaced.
+    """
 
     wish: Wish
     places: dict[str, Place]
     copies: dict[Key, Copy] = field(default_factory=dict)
     tags: set[Key] = field(default_factory=set)
+    changed: set[Key] = field(default_factory=set)
     bad: set[int] = field(default_factory=set)
 
+    def look(self) -> None:
+        """What deployments.attest does with a node's answer: what is gone is to be made again,
+        what was changed is out of service until a person decides."""
+        for key, copy in self.copies.items():
+            if self.places[key[0]].presence is not Presence.UP or copy.state not in MADE:
+                continue
+            if key not in self.tags:
+                self.put(key, State.PENDING)
+            elif key in self.changed:
+                self.put(key, State.FOREIGN)
+
     def step(self) -> plan.Step | None:
-        found = [replace(c, held=k in self.tags) for k, c in self.copies.items()]
-        return plan.decide(self.wish, self.places.values(), found).step
+        return plan.decide(self.wish, self.places.values(), list(self.copies.values())).step
 
     def serving(self) -> set[Key]:
         return {k for k, c in self.copies.items() if c.state is State.READY}
@@ -44,7 +61,9 @@ class World:
                 self.make((node, self.wish.target), killed)
             case plan.Switch(nodes, close):
                 for node in nodes:
-                    self.put((node, self.wish.target), State.READY)
+                    key = (node, self.wish.target)
+                    assert self.copies[key].state is State.STANDBY, "opened before it was ready"
+                    self.put(key, State.READY)
                 self.close(close)
             case plan.Close(copies):
                 self.close(copies)
@@ -53,6 +72,7 @@ class World:
             case plan.Remove(node, revision):
                 assert self.copies[node, revision].state not in plan.SERVING
                 self.tags.discard((node, revision))
+                self.changed.discard((node, revision))
                 if not killed:
                     del self.copies[node, revision]
             case plan.Pin(node, load):
@@ -60,11 +80,23 @@ class World:
             case plan.Settle():
                 self.settle()
 
+    def do_on_node(self, step: plan.Step) -> None:
+        """Of a worker that comes too late: another has its operation, so that none of its rows is
+        written, and what the node was told is done."""
+        match step:
+            case plan.Make(node) if (node, self.wish.target) in self.copies:
+                self.tags.add((node, self.wish.target))
+            case plan.Remove(node, revision):
+                self.tags.discard((node, revision))
+                self.changed.discard((node, revision))
+
     def make(self, key: Key, killed: bool) -> None:
         place = self.places[key[0]]
         assert place.presence is Presence.UP
         assert DIGEST in place.stores
         assert not place.draining
+        before = self.copies.get(key)
+        assert before is None or before.state not in plan.SERVING, "it is there: made twice"
         self.put(key, State.PENDING)
         self.tags.add(key)
         if killed:
@@ -88,15 +120,21 @@ class World:
         self.wish = replace(wish, settled=True)
 
     def run(self, limit: int = 200) -> None:
+        self.look()
         for _ in range(limit):
             step = self.step()
             if step is None:
                 return
             before = bool(self.serving_now())
             self.do(step)
+            self.look()
             if before and self.wish.wanted == "on" and not isinstance(step, plan.Make):
                 assert self.serving_now(), f"{step} took the last one out of service"
         raise AssertionError(f"it never ends: {self.step()}")
+
+    def all_up(self) -> None:
+        for node, place in self.places.items():
+            self.places[node] = replace(place, presence=Presence.UP)
 
     def serving_now(self) -> set[Key]:
         up = {p.id for p in self.places.values() if p.presence is not Presence.LOST}
@@ -109,7 +147,7 @@ places = st.builds(
     open=st.booleans(),
     draining=st.booleans(),
     labels=st.sets(st.sampled_from(["gpu", "edge"])).map(frozenset),
-    stores=st.sampled_from([frozenset({DIGEST}), frozenset({DIGEST}), frozenset()]),
+    stores=st.sampled_from(STORES),
     load=st.integers(0, 3),
 )
 fleets = st.tuples(*[places] * len(NODES)).map(
@@ -128,32 +166,57 @@ wishes = st.builds(
 )
 
 
+HAPPENINGS = ("step",) * 6 + ("kill", "wish", "revision", "late", "late") + ("outside",) * 5
+
+
+def outside(draw: st.DrawFn, world: World) -> None:
+    """What nobody here asked for: nodes go and come, models and tags are deleted or changed."""
+    node = draw(st.sampled_from(NODES))
+    place, tags = world.places[node], sorted(world.tags)
+    match draw(st.sampled_from(["node", "node", "model", "vanish", "tamper", "retry"])):
+        case "node":
+            gone = draw(st.sampled_from(list(Presence)))
+            world.places[node] = replace(place, presence=gone)
+        case "model":
+            world.places[node] = replace(place, stores=draw(st.sampled_from(STORES)))
+        case "vanish" if tags:
+            tag = draw(st.sampled_from(tags))
+            world.tags.discard(tag)
+            world.changed.discard(tag)
+        case "tamper" if tags:
+            world.changed.add(draw(st.sampled_from(tags)))
+        case "retry":
+            for key, copy in world.copies.items():
+                world.copies[key] = replace(copy, blocked=False)
+
+
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
-    """A world after some history: changes of the wish, nodes that go, workers that are killed."""
+    """A world after some history: changes of the wish, nodes that go, workers that are killed or
+    come too late, tags that somebody removes or changes, models that are deleted and come back."""
     world = World(draw(wishes), draw(fleets), bad=draw(st.sets(st.integers(2, 4), max_size=2)))
-    newest = 1
-    for _ in range(draw(st.integers(0, 25))):
-        match draw(st.sampled_from(["step", "step", "step", "kill", "node", "wish", "revision"])):
-            case "node":
-                node = draw(st.sampled_from(NODES))
-                gone = draw(st.sampled_from(list(Presence)))
-                world.places[node] = replace(world.places[node], presence=gone)
+    newest, late = 1, None
+    for _ in range(draw(st.integers(0, 30))):
+        world.look()
+        match draw(st.sampled_from(HAPPENINGS)):
+            case "outside":
+                outside(draw, world)
             case "wish" if world.wish.wanted != "gone":
-                wish = draw(wishes)
+                wish, old = draw(wishes), world.wish
                 world.wish = replace(
-                    wish,
-                    target=world.wish.target,
-                    current=world.wish.current,
-                    previous=world.wish.previous,
+                    wish, target=old.target, current=old.current, previous=old.previous
                 )
             case "revision" if world.wish.wanted == "on":
                 newest += 1
                 world.wish = replace(world.wish, target=newest, settled=False)
             case "kill" if step := world.step():
                 world.do(step, killed=True)
+            case "late" if late is not None:
+                world.do_on_node(late)
+                late = None
             case _:
                 if step := world.step():
+                    late = step
                     world.do(step)
     return world
 
@@ -162,44 +225,57 @@ def worlds(draw: st.DrawFn) -> World:
 @given(worlds())
 def test_it_ends_in_the_wanted_state_whatever_happened(world: World) -> None:
     world.run()
-    for node, place in world.places.items():
-        world.places[node] = replace(place, presence=Presence.UP)
+    world.all_up()
     world.run()
     wish = world.wish
     assert world.tags <= set(world.copies), "a tag without a row: an orphan"
     if wish.wanted != "on":
         assert not world.serving()
         if wish.wanted == "gone":
-            assert not world.tags and not world.copies
+            assert not world.tags
+            assert not world.copies
         return
-    found = [replace(c, held=k in world.tags) for k, c in world.copies.items()]
-    chosen = plan.choose(wish, world.places.values(), found)
+    chosen = plan.choose(wish, world.places.values(), list(world.copies.values()))
     fit = [p for p in world.places.values() if suits(wish, p, world)]
     if not chosen:
         assert not [p for p in fit if p.open], "somewhere it could be, and it is not"
         return
     assert world.serving() == {(node, wish.target) for node in chosen}
+    assert not world.serving() & world.changed, "what somebody changed answers"
+    assert world.serving() <= world.tags
     assert len(chosen) <= (wish.replicas or len(NODES))
     assert {r for _n, r in world.tags} <= {wish.target, wish.previous}
-    assert wish.settled and wish.current == wish.target
+    assert wish.settled
+    assert wish.current == wish.target
+
+
+@settings(max_examples=200, deadline=None)
+@given(worlds())
+def test_when_it_has_ended_there_is_nothing_to_do(world: World) -> None:
+    world.run()
+    rows, tags = dict(world.copies), set(world.tags)
+    for _round in range(3):
+        world.look()
+        assert world.step() is None
+    assert (world.copies, world.tags) == (rows, tags)
 
 
 def suits(wish: Wish, place: Place, world: World) -> bool:
     copy = world.copies.get((place.id, wish.target))
+    lost = copy is not None and (copy.blocked or copy.state is State.FOREIGN)
     return (
         DIGEST in place.stores
         and not place.draining
         and wish.labels <= place.labels
         and (not wish.nodes or place.id in wish.nodes)
-        and not (copy is not None and copy.blocked)
+        and not lost
     )
 
 
 @settings(max_examples=200, deadline=None)
 @given(worlds())
 def test_a_revision_that_cannot_start_leaves_the_old_one_serving(world: World) -> None:
-    for node, place in world.places.items():
-        world.places[node] = replace(place, presence=Presence.UP)
+    world.all_up()
     world.run()
     before = world.serving()
     if world.wish.wanted != "on" or not before:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import timedelta
 
 import pytest
+import yaml
 from django.utils import timezone
 from pytest_django import Settings
 
-from deployments import lease
-from deployments.models import Node, Operation
+from console import celeryconfig
+from console.embedded import programs
+from deployments import lease, wake
+from deployments.models import TRANSFERS, Node, Operation, OperationKind
+from tests.architecture.source import ROOT
 
 pytestmark = pytest.mark.django_db
 
@@ -64,3 +69,17 @@ def test_a_deployment_does_not_wait_behind_transfers(waiting: list[Operation]) -
 def test_one_cancelled_while_waiting_ends_at_once(waiting: list[Operation]) -> None:
     Operation.objects.filter(pk=waiting[2].pk).update(cancel_requested_at=timezone.now())
     assert lease.claim(str(waiting[2].pk)) is not None
+
+
+def test_transfers_keep_nothing_else_waiting() -> None:
+    """Each kind of work has its queue, and each queue its workers, here and in production."""
+    kinds = {kind: wake.queue_of(kind) for kind in OperationKind}
+    assert {k for k, queue in kinds.items() if queue == wake.TRANSFERS_QUEUE} == {
+        *TRANSFERS,
+        OperationKind.EXPORT,
+    }
+    wanted = {celeryconfig.task_default_queue, *kinds.values()}
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    commands = [shlex.split(compose[name]["command"]) for name in programs.WORKERS]
+    for worked in (programs.WORKERS.values(), commands):
+        assert {words[words.index("--queues") + 1] for words in worked} == wanted

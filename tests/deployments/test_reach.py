@@ -137,7 +137,7 @@ def test_another_secret_key_says_what_to_do(guarded: Node, settings: Settings) -
     with pytest.raises(Unsealable, match="Enter them again"):
         fleet.access_of(guarded)
     fleet.check(guarded)
-    assert "FUSEBOX_SECRET_KEY has changed" in Node.objects.get().problem
+    assert "FUSEBOX_SECRET_KEY has changed" in str(Node.objects.get().problem)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_hung_runner_is_degraded_though_the_port_answers(
             subprocess.run(["kill", "-CONT", str(pid)], check=True)
     hung = Node.objects.get()
     assert hung.status == "degraded"
-    assert "does not" in hung.problem
+    assert "does not" in str(hung.problem)
     assert look.presence(hung) is not plan.Presence.UP
     monkeypatch.setattr(fleet, "PROOF_S", 60.0)
     fleet.check(node, prove=True)

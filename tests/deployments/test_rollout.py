@@ -176,10 +176,10 @@ def test_a_model_that_cannot_load_is_taken_back_and_the_old_one_serves_on(
     deployment = fresh(pair)
     assert deployment.state == "live"
     assert ready(deployment) == {"node-a": 1, "node-b": 1}
-    assert "terminated" in deployment.setback
+    assert "terminated" in str(deployment.setback)
     operation = deployment.operations.get(kind="rollout")
     assert operation.state == "failed"
-    assert "terminated" in operation.problem
+    assert "terminated" in str(operation.problem)
     rolled_back = Event.objects.get(act="deployment.rolled_back")
     assert rolled_back.outcome == "failure"
     for real in real_nodes[:2]:
@@ -291,7 +291,7 @@ def test_a_rollout_goes_on_when_a_node_comes_back(
     change(actor_of, pair, system_prompt="Answer in one sentence.")
     run_all()
     assert ready(pair) == {"node-a": 2}
-    assert "1 of 2 replicas" in fresh(pair).problem
+    assert "1 of 2 replicas" in str(fresh(pair).problem)
     real_nodes[1].start()
     look_again()
     look_again()

@@ -84,7 +84,7 @@ def test_a_file_with_another_checksum_is_refused(actor_of: ActorOf, node: Node) 
     files = announce([path], sha256="0" * 64)
     operation = imported(actor_of("system"), node, [path], name="uploaded:2", files=files)
     assert operation.state == "failed"
-    assert "arrived damaged" in operation.problem
+    assert "arrived damaged" in str(operation.problem)
     assert not node.stored.filter(tag="uploaded:2").exists()
 
 
@@ -131,7 +131,7 @@ def test_an_adapter_for_another_base_is_refused_with_the_nodes_reason(
     paths = model_files.adapter(tmp_path / "a", hidden=320)
     operation = imported(actor_of("system"), node, paths, name="adapted:2", base=MODEL)
     assert operation.state == "failed"
-    assert "it may be for another model: Cannot reshape" in operation.problem
+    assert "it may be for another model: “Cannot reshape" in str(operation.problem)
     assert ollama.Node(node.url).digest_of("adapted:2") is None
 
 

@@ -19,7 +19,8 @@ HERE = ROOT / "tests" / "production"
 TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = ["web", "gateway", "worker", "beat", "sealer", "forwarder", "migrate"]
+WORKERS = ["worker", "operations", "transfers"]
+OURS = ["web", "gateway", *WORKERS, "beat", "sealer", "forwarder", "migrate"]
 OF_OTHERS = {
     "OLLAMA_NO_CLOUD",
     "POSTGRES_PASSWORD_FILE",
@@ -113,7 +114,7 @@ def test_only_the_proxy_can_be_reached_from_outside() -> None:
 
 
 def test_the_services_wait_for_what_they_need() -> None:
-    for name in ("web", "gateway", "worker", "beat", "sealer"):
+    for name in ("web", "gateway", *WORKERS, "beat", "sealer"):
         waits = SERVICES[name]["depends_on"]
         assert waits["migrate"]["condition"] == "service_completed_successfully"
         assert waits["postgres"]["condition"] == "service_healthy"

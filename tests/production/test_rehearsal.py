@@ -28,7 +28,7 @@ def production(
     running.manage("prepare_database")
     running.manage("migrate", "--noinput", "--verbosity", "0")
     try:
-        for service in ("sealer", "worker", "beat", "web", "gateway"):
+        for service in ("sealer", "worker", "operations", "transfers", "beat", "web", "gateway"):
             running.start(service)
         yield running
     finally:
@@ -45,7 +45,7 @@ def key(production: Rehearsal) -> str:
         state = production.ask_django(STATE)
         if state["state"] in ("live", "failed"):
             break
-    assert state["state"] == "live", f"{state}\n{production.said('worker')}"
+    assert state["state"] == "live", f"{state}\n{production.said('operations')}"
     return str(made["key"])
 
 
@@ -158,7 +158,7 @@ def test_a_stream_ends_in_full_when_its_process_is_told_to_stop(
         production.start(service)
 
 
-@pytest.mark.parametrize("service", ["worker", "beat"])
+@pytest.mark.parametrize("service", ["worker", "operations", "transfers", "beat"])
 def test_the_background_ends_when_told_to(production: Rehearsal, key: str, service: str) -> None:
     assert production.end(service) in STOPPED, production.said(service)
     production.start(service)
@@ -169,7 +169,7 @@ def test_no_process_writes_into_the_data_folder(production: Rehearsal, key: str)
 
 
 def test_nothing_went_wrong_unnoticed(production: Rehearsal, key: str) -> None:
-    for service in ("web", "gateway", "worker", "beat"):
+    for service in ("web", "gateway", "worker", "operations", "transfers", "beat"):
         assert "Traceback" not in production.said(service), production.said(service)
 
 

@@ -112,7 +112,7 @@ class Command(BaseCommand):
                 break
             time.sleep(0.5)
         if operation.state != OperationState.SUCCEEDED:
-            raise CommandError(operation.problem or "It was cancelled.")
+            raise CommandError(str(operation.problem) or "It was cancelled.")
 
 
 def _stored(options: dict[str, Any]) -> StoredModel:

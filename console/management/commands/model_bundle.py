@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from access.errors import Refusal
+from access.said import from_json
 from audit.ledger.actor import Actor
 from deployments import actions, bundle, runner
 from deployments.models import Node, Operation, OperationState, StoredModel
@@ -72,9 +73,9 @@ class Command(BaseCommand):
             runner.run(str(operation.pk))
             operation.refresh_from_db()
         for line in operation.log:
-            self.stderr.write(f"{line['step']:<9} {line['text']}")
+            self.stderr.write(f"{line['step']:<9} {from_json(line['text'])}")
         if operation.state != OperationState.SUCCEEDED:
-            raise CommandError(operation.problem or "It was cancelled.")
+            raise CommandError(str(operation.problem) or "It was cancelled.")
 
 
 def _node(name: str) -> Node:

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 
 from access.errors import Refusal
+from access.said import from_json
 from audit.ledger.actor import Actor
 from deployments import actions
 from deployments.models import Operation
@@ -47,9 +48,9 @@ class Command(BaseCommand):
         self.stdout.write(_line(operation))
         if what == "show":
             for entry in operation.log:
-                self.stdout.write(f"{entry['at']} {entry['step']:<9} {entry['text']}")
+                self.stdout.write(f"{entry['at']} {entry['step']:<9} {from_json(entry['text'])}")
             if operation.problem:
-                self.stdout.write(operation.problem)
+                self.stdout.write(str(operation.problem))
 
 
 def _line(operation: Operation) -> str:
