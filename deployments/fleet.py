@@ -204,7 +204,8 @@ def _store_models(node: Node, report: Report) -> None:
         )
         if facts is not None and not (model.content and model.shape):
             model.content, model.shape = facts.content, _shape(facts)
-            model.save(update_fields=["content", "shape"])
+            model.adapter = facts.adapter
+            model.save(update_fields=["content", "shape", "adapter"])
         StoredModel.objects.update_or_create(
             node=node, tag=tag.name, defaults={"model": model, "seen_at": timezone.now()}
         )
@@ -231,6 +232,7 @@ def _model_fields(tag: ollama.Tag, facts: ollama.Facts | None) -> dict[str, obje
             "capabilities": facts.capabilities,
             "licence": facts.licence[:100_000],
             "content": facts.content,
+            "adapter": facts.adapter,
             "shape": _shape(facts),
         }
     return fields

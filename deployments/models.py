@@ -128,12 +128,14 @@ class Model(models.Model):
     """An artifact by digest, wherever it is stored. `digest` is the node's manifest digest, hex.
 
     A file imported on two nodes gets two manifest digests, because each names a path of its own;
-    `content` is the same for both, and what a replica may be made of. `shape`: deployments.fit.
+    `content` is the same for both, and what a replica may be made of. `adapter`: the digest of the
+    LoRA adapter that it is made with, if any. `shape`: deployments.fit.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     digest = models.CharField(max_length=64, unique=True)
     content = models.CharField(max_length=64, blank=True)
+    adapter = models.CharField(max_length=64, blank=True)
     name = models.CharField(_("name"), max_length=255)
     family = models.CharField(max_length=64, blank=True)
     parameter_size = models.CharField(max_length=32, blank=True)

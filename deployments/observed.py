@@ -6,9 +6,14 @@ Loaded by deployments.models, and nothing else imports it.
 from __future__ import annotations
 
 import uuid
+from collections import Counter
+from datetime import timedelta
 
 from django.db import models
 from django.db.models.functions import Now
+from django.utils import timezone
+
+FRESH = timedelta(seconds=10)
 
 
 class NodeCheck(models.Model):
@@ -41,3 +46,11 @@ class GatewayReport(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+def in_flight() -> Counter[str]:
+    """Requests under way by replica, as every gateway that is there says."""
+    found: Counter[str] = Counter()
+    for report in GatewayReport.objects.filter(seen_at__gt=timezone.now() - FRESH):
+        found.update({str(replica): int(n) for replica, n in report.in_flight.items()})
+    return found

@@ -35,9 +35,9 @@ from deployments.ollama_types import (
     Timeout,
     Unreachable,
     ahead,
-    content,
     is_remote,
 )
+from deployments.reasons import explained
 
 CONNECT_S = 3.0
 READ_S = 10.0
@@ -119,11 +119,11 @@ class Node:
             reply = client.show(tag)
         info = reply.modelinfo or {}
         length = next((v for k, v in info.items() if k.endswith(".context_length")), None)
-        return Facts(
+        return Facts.of(
+            reply.modelfile or "",
             context_length=int(length) if length else None,
             capabilities=[str(c) for c in reply.capabilities or []],
             licence=reply.license or "",
-            content=content(reply.modelfile or ""),
             shape=fit.shape_of(info),
         )
 
@@ -381,17 +381,16 @@ def _tag(model: ollama.ListResponse.Model) -> Tag:
 
 
 def _refused(status: int, text: str) -> OllamaError:
-    said = quote(text)
-    text = said.text
+    said = quote(text) or quote(f"HTTP {status}")
     if status == httpx.codes.NOT_FOUND:
-        return ModelMissing(said or quote("not found"))
-    if "context canceled" in text:
+        return ModelMissing(explained(said))
+    if "context canceled" in said.text:
         return Interrupted(said)
-    if text.startswith("<") or (300 <= status < 400):
+    if said.text.startswith("<") or (300 <= status < 400):
         return BadReply(
             say(_("What answers at this address is not Ollama (HTTP %(status)d)."), status=status)
         )
-    return Refused(said or quote(f"HTTP {status}"))
+    return Refused(explained(said))
 
 
 def _raise_for_status(reply: httpx.Response) -> None:

@@ -62,13 +62,19 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What `show` tells beyond the tag. `content`: the same for the same model on every node."""
+    """What `show` tells beyond the tag. `content`: the same for the same model on every node;
+    `adapter`: the digest of the adapter that is attached."""
 
     context_length: int | None
     capabilities: list[str]
     licence: str
     content: str = ""
+    adapter: str = ""
     shape: fit.Shape | None = None
+
+    @classmethod
+    def of(cls, modelfile: str, **facts: Any) -> Facts:
+        return cls(content=content(modelfile), adapter=adapter(modelfile), **facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,12 @@ def content(modelfile: str) -> str:
     parameters = sorted(line for line in blobs if line.startswith("PARAMETER "))
     rest = [line for line in blobs if not line.startswith("PARAMETER ")]
     return hashlib.sha256("\n".join([*rest, *parameters]).encode()).hexdigest() if lines else ""
+
+
+def adapter(modelfile: str) -> str:
+    """The digest of the adapter that a model is made with, in hex; empty without one."""
+    found = re.search(r"^ADAPTER .*sha256[-:]([0-9a-f]{64})$", modelfile, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def ahead(date: str) -> float | None:

@@ -188,9 +188,10 @@ def _references(part: object) -> list[str]:
     return found
 
 
-def lines(model: str, digest: str, recipe: Recipe) -> list[str]:
+def lines(model: str, digest: str, recipe: Recipe, *, adapter: str = "") -> list[str]:
     """A recipe as lines of text, so that two can be compared line by line."""
     found = [f"model: {model}", f"digest: {digest}"]
+    found += [f"adapter: {adapter}"] if adapter else []
     found += [f"scenario: {recipe.scenario}"] if recipe.scenario else []
     found += [f"parameter {name}: {value:g}" for name, value in sorted(recipe.parameters.items())]
     for title, text in (("system prompt", recipe.system_prompt), ("template", recipe.template)):

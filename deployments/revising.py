@@ -56,7 +56,12 @@ def recipe_of(revision: Revision) -> recipes.Recipe:
 
 def lines_of(revision: Revision) -> list[str]:
     """A revision as lines of text."""
-    return recipes.lines(revision.model.name, revision.model.digest, recipe_of(revision))
+    return recipes.lines(
+        revision.model.name,
+        revision.model.digest,
+        recipe_of(revision),
+        adapter=revision.model.adapter,
+    )
 
 
 def recipe_changes(before: Revision | None, after: Revision) -> list[Change]:

@@ -95,7 +95,7 @@ def _attempt(lease: Lease, work: Work) -> None:
         else:
             _fail(lease, work, error.text)
     except (ollama.OllamaError, Refusal) as error:
-        _fail(lease, work, str(error))
+        _fail(lease, work, error.text)
     except Exception as error:
         logger.exception("operation %s failed", lease.pk)
         kind = type(error).__name__

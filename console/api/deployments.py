@@ -43,6 +43,7 @@ class ModelSerializer(serializers.ModelSerializer[Model]):
         fields: ClassVar = [
             "id",
             "digest",
+            "adapter",
             "name",
             "family",
             "parameter_size",

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import template
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -114,10 +116,10 @@ def alarm_text(alarm: Mapping[str, Any]) -> SafeString:
 
 
 @register.simple_tag
-def check_history(checks: Sequence[NodeCheck]) -> SafeString:
-    """The last checks as a strip, oldest first: full when online, lower the worse."""
+def check_strip(checks: Sequence[NodeCheck]) -> SafeString:
+    """The last checks as bars, oldest first: full when online, lower the worse."""
     if not checks:
-        return format_html('<span class="muted">{}</span>', _("Nothing yet."))
+        return SafeString("")
     heights = {NodeStatus.ONLINE: HEIGHT, NodeStatus.DEGRADED: HEIGHT * 2 // 3}
     bars = format_html_join(
         "",
@@ -129,20 +131,48 @@ def check_history(checks: Sequence[NodeCheck]) -> SafeString:
                 HEIGHT - (height := heights.get(NodeStatus(check.status), HEIGHT // 3)),
                 WIDTH - 1,
                 height,
-                check.at.isoformat(timespec="seconds"),
-                NodeStatus(check.status).label,
+                date_format(timezone.localtime(check.at), "H:i:s"),
+                _told(check),
             )
             for i, check in enumerate(checks)
         ),
     )
-    good = sum(check.status == NodeStatus.ONLINE for check in checks)
-    told = _("Online in %(good)d of the last %(all)d checks.") % {"good": good, "all": len(checks)}
     return format_html(
-        '<svg class="checks" role="img" aria-label="{}" viewBox="0 0 {} {}">{}</svg>'
-        '<p class="muted">{}</p>',
-        told,
+        '<svg class="checks" role="img" aria-label="{}" viewBox="0 0 {} {}"'
+        ' preserveAspectRatio="xMinYMid meet">{}</svg>',
+        _online(checks),
         len(checks) * WIDTH,
         HEIGHT,
         bars,
+    )
+
+
+@register.simple_tag
+def check_history(checks: Sequence[NodeCheck]) -> SafeString:
+    """The last checks drawn, in words, and from when to when."""
+    if not checks:
+        return format_html('<p class="muted">{}</p>', _("Nothing yet."))
+    answers = [check.proof_ms for check in checks if check.proof_ms is not None]
+    told = _online(checks)
+    if answers:
+        told += " " + _("Real answers took %(least)d to %(most)d ms.") % {
+            "least": min(answers),
+            "most": max(answers),
+        }
+    return format_html(
+        '{}<p class="muted">{} – {}<br>{}</p>',
+        check_strip(checks),
+        clock(checks[0].at),
+        clock(checks[-1].at),
         told,
     )
+
+
+def _online(checks: Sequence[NodeCheck]) -> str:
+    good = sum(check.status == NodeStatus.ONLINE for check in checks)
+    return _("Online in %(good)d of the last %(all)d checks.") % {"good": good, "all": len(checks)}
+
+
+def _told(check: NodeCheck) -> str:
+    state = str(NodeStatus(check.status).label)
+    return f"{state} · {check.proof_ms} ms" if check.proof_ms is not None else state

@@ -140,6 +140,21 @@ def clock(value: datetime | str | None) -> SafeString | str:
     )
 
 
+@register.filter
+def clock_time(value: datetime | str | None) -> SafeString | str:
+    """The local time of day, with the whole date for those who point at it."""
+    if not value:
+        return "–"
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    local = timezone.localtime(moment)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        moment.isoformat(),
+        date_format(local, "Y-m-d H:i:s"),
+        date_format(local, "H:i:s"),
+    )
+
+
 @register.inclusion_tag("_check.html")
 def check(bound: forms.BoundField) -> dict[str, Any]:
     """A checkbox: its label stands behind it."""

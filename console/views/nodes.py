@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
@@ -10,6 +13,7 @@ from django.db.models import Prefetch
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
@@ -20,9 +24,21 @@ from console.fleet_forms import NodeForm
 from console.htmx import redirect, render_page
 from console.requests import PageRequest, act, submit
 from deployments import actions, attest
-from deployments.models import Deployment, Node, Replica, ReplicaState, Revision
+from deployments.models import (
+    UNDER_WAY,
+    Deployment,
+    Node,
+    NodeCheck,
+    NodeStatus,
+    Operation,
+    Replica,
+    ReplicaState,
+    Revision,
+)
+from deployments.observed import in_flight
 
 CHECKS_SHOWN = 120
+RECENT = timedelta(minutes=5)
 
 
 def fleet(request: PageRequest) -> HttpResponse:
@@ -34,12 +50,55 @@ def fleet(request: PageRequest) -> HttpResponse:
         .order_by("revision__deployment__name", "revision__number")
     )
     nodes = list(Node.objects.prefetch_related(Prefetch("replicas", queryset=replicas)))
+    rows = _rows(nodes)
     context = {
-        "nodes": [(node, attest.is_closed(node)) for node in nodes],
+        "rows": rows,
+        "sums": _sums(rows),
         "alarms": [node for node in nodes if node.alarms],
         "troubled": Deployment.objects.present().exclude(problem="", setback=""),
     }
     return render_page(request, "nodes/fleet.html", context, partial="fleet-table")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A node of the overview: whether it is closed, its last checks, requests under way."""
+
+    node: Node
+    closed: bool | None
+    checks: list[NodeCheck]
+    busy: int
+
+
+def _rows(nodes: list[Node]) -> list[Row]:
+    checks: dict[UUID, list[NodeCheck]] = defaultdict(list)
+    for check in NodeCheck.objects.filter(at__gt=timezone.now() - RECENT).order_by("at"):
+        checks[check.node_id].append(check)
+    busy = in_flight()
+    return [
+        Row(
+            node,
+            attest.is_closed(node),
+            checks[node.pk],
+            sum(busy[str(replica.pk)] for replica in node.replicas.all()),
+        )
+        for node in nodes
+    ]
+
+
+def _sums(rows: list[Row]) -> dict[str, int]:
+    known = [row.node for row in rows if row.node.capacity_bytes]
+    replicas = [replica for row in rows for replica in row.node.replicas.all()]
+    return {
+        "nodes": len(rows),
+        "online": sum(row.node.status == NodeStatus.ONLINE for row in rows),
+        "replicas": len(replicas),
+        "ready": sum(replica.state == ReplicaState.READY for replica in replicas),
+        "memory": sum(node.memory_bytes for node in known),
+        "capacity": sum(node.capacity_bytes or 0 for node in known),
+        "busy": sum(row.busy for row in rows),
+        "operations": Operation.objects.filter(state__in=UNDER_WAY).count(),
+    }
 
 
 def node_list(request: PageRequest) -> HttpResponse:
