@@ -18,13 +18,16 @@ from deployments import ollama
 from deployments.addresses import checked_url
 
 MAX_BYTES = 4 * 1024 * 1024
-LINE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[^}]*\})?\s+([0-9.eE+-]+|NaN)")
+# A label's value may hold anything, braces too, in its quotes.
+LABELS = r'\{(?:[^"}]|"(?:\\.|[^"\\])*")*\}'
+LINE = re.compile(rf"^([a-zA-Z_:][a-zA-Z0-9_:]*)({LABELS})?\s+([0-9.eE+-]+|NaN)")
 SUMS = {
     "node_memory_MemTotal_bytes": "memory_total",
     "node_memory_MemAvailable_bytes": "memory_free",
     "node_load1": "load",
     "DCGM_FI_DEV_FB_USED": "gpu_used_mib",
     "DCGM_FI_DEV_FB_FREE": "gpu_free_mib",
+    "DCGM_FI_DEV_FB_RESERVED": "gpu_reserved_mib",
     "nvidia_smi_memory_used_bytes": "gpu_used",
     "nvidia_smi_memory_total_bytes": "gpu_total",
 }
@@ -63,7 +66,8 @@ def figures(text: str) -> dict[str, Any]:
     used, total = found.get("gpu_used"), found.get("gpu_total")
     if "gpu_used_mib" in found:
         used = found["gpu_used_mib"] * 2**20
-        total = used + found.get("gpu_free_mib", 0.0) * 2**20
+        rest = found.get("gpu_free_mib", 0.0) + found.get("gpu_reserved_mib", 0.0)
+        total = used + rest * 2**20
     if used is not None and total:
         result |= {"gpu_used": int(used), "gpu_total": int(total)}
     for key, values in busy.items():

@@ -254,7 +254,8 @@ class Node:
         return True
 
     @contextmanager
-    def _client(self, read_s: float = READ_S) -> Iterator[ollama.Client]:
+    def _client(self, read_s: float = 0) -> Iterator[ollama.Client]:
+        read_s = read_s or READ_S
         timeout = httpx.Timeout(read_s, connect=CONNECT_S)
         client = ollama.Client(
             host=self.url,

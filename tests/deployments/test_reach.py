@@ -26,9 +26,11 @@ from audit.ledger.actor import Actor
 from audit.ledger.models import Event
 from deployments import actions, attest, exporter, fleet, look, ollama, plan
 from deployments.connection import Unsealable, read_headers
+from deployments.fleet import check
 from deployments.models import Deployment, Node, NodeCheck
 from tests.certificates import Authority
 from tests.deployments.test_nodes import something_else
+from tests.fleet import RealNode
 from tests.ports import free_port
 
 ActorOf = Callable[[str], Actor]
@@ -222,6 +224,69 @@ def test_figures_of_gpus_are_added_up() -> None:
         'node_load1 1e999\nnonsense{ 3\nDCGM_FI_DEV_GPU_UTIL{gpu="1"} NaN\n'
     )
     assert exporter.figures(text) == {"gpu_used": 2 * 2**30, "gpu_total": 4 * 2**30, "gpu_busy": 50}
+
+
+def test_figures_of_dcgm_exporter_as_it_writes_them() -> None:
+    labels = (
+        'UUID="GPU-1f3a",pci_bus_id="00000000:3B:00.0",device="nvidia{}",modelName="NVIDIA L4",'
+        'Hostname="gpu{{7}}",DCGM_FI_DRIVER_VERSION="560.35.03"'
+    )
+    figures = {"GPU_UTIL": (90, 30), "FB_FREE": (17000, 20000), "FB_USED": (5000, 2000),
+               "FB_RESERVED": (500, 500), "XID_ERRORS": (0, 0)}  # fmt: skip
+    lines = []
+    for name, values in figures.items():
+        lines.append(f"# HELP DCGM_FI_DEV_{name} Something (in MiB).")
+        lines.append(f"# TYPE DCGM_FI_DEV_{name} gauge")
+        for gpu, value in enumerate(values):
+            more = labels.format(gpu)
+            lines.append(f'DCGM_FI_DEV_{name}{{gpu="{gpu}",{more}}} {value}')
+    assert exporter.figures("\n".join(lines)) == {
+        "gpu_used": 7000 * 2**20,
+        "gpu_total": 45000 * 2**20,
+        "gpu_busy": 60,
+    }
+
+
+def test_figures_of_nvidia_gpu_exporter_as_it_writes_them() -> None:
+    text = """
+# HELP nvidia_smi_gpu_info A metric with a constant '1' value labeled by gpu uuid, name.
+# TYPE nvidia_smi_gpu_info gauge
+nvidia_smi_gpu_info{uuid="8f1c",name="NVIDIA RTX {A} \\"x\\" }",driver_version="535.161"} 1
+# HELP nvidia_smi_memory_total_bytes memory.total [MiB]
+# TYPE nvidia_smi_memory_total_bytes gauge
+nvidia_smi_memory_total_bytes{uuid="8f1c"} 8.589934592e+09
+# HELP nvidia_smi_memory_used_bytes memory.used [MiB]
+# TYPE nvidia_smi_memory_used_bytes gauge
+nvidia_smi_memory_used_bytes{uuid="8f1c"} 7.06740224e+08
+# HELP nvidia_smi_utilization_gpu_ratio utilization.gpu [%]
+# TYPE nvidia_smi_utilization_gpu_ratio gauge
+nvidia_smi_utilization_gpu_ratio{uuid="8f1c"} 0.42
+nvidia_smi_power_draw_watts{uuid="8f1c"} +Inf
+nvidia_smi_last_collect_success 1 1751475457000
+"""
+    assert exporter.figures(text) == {
+        "gpu_used": 706740224,
+        "gpu_total": 8589934592,
+        "gpu_busy": 42,
+    }
+
+
+def test_a_node_that_is_held_answers_nothing_and_is_away_until_it_goes_on(
+    fleet: list[Node], real_nodes: list[RealNode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGSTOP: it still takes connections."""
+    monkeypatch.setattr(ollama, "READ_S", 2.0)
+    real_nodes[1].hold(signal.SIGSTOP)
+    try:
+        check(fleet[1])
+        held = Node.objects.get(pk=fleet[1].pk)
+        assert held.status == "unreachable"
+        assert "did not answer within" in str(held.problem)
+    finally:
+        real_nodes[1].hold(signal.SIGCONT)
+    monkeypatch.undo()
+    check(fleet[1])
+    assert Node.objects.get(pk=fleet[1].pk).status == "online"
 
 
 def test_a_model_of_a_vendors_cloud_is_an_alarm_and_is_not_offered(node: Node) -> None:
