@@ -4,6 +4,9 @@ the operation that brings it about.
 
 from __future__ import annotations
 
+import difflib
+from dataclasses import dataclass
+
 from django.db.models import Max
 
 from audit.ledger.actor import Actor
@@ -62,6 +65,19 @@ def lines_of(revision: Revision) -> list[str]:
         recipe_of(revision),
         adapter=revision.model.adapter,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a comparison. sign: " " in both, "-" only in the old, "+" only in the new."""
+
+    sign: str
+    text: str
+
+
+def compare(old: Revision, new: Revision) -> list[Line]:
+    found = difflib.ndiff(lines_of(old), lines_of(new))
+    return [Line(line[0], line[2:]) for line in found if not line.startswith("?")]
 
 
 def recipe_changes(before: Revision | None, after: Revision) -> list[Change]:

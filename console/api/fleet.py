@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.decorators import action
@@ -11,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access import policy
+from access.errors import Missing
 from audit.ledger.acts import Act
 from console.api.deployments import (
     ActsViewSet,
@@ -24,6 +26,7 @@ from console.api.idempotency import idempotent
 from deployments import actions, attest
 from deployments.models import Deployment, Model, Node, Replica, Revision
 from deployments.placement import Placement
+from deployments.revising import compare
 from deployments.wishes import Keep, Strategy
 
 
@@ -213,6 +216,20 @@ class VersionSerializer(serializers.Serializer[Any]):
     version = serializers.IntegerField()
 
 
+class VersionsSerializer(serializers.Serializer[Any]):
+    """Numbers of the two revisions."""
+
+    old = serializers.IntegerField(min_value=1)
+    new = serializers.IntegerField(min_value=1)
+
+
+class LineSerializer(serializers.Serializer[Any]):
+    """`sign`: a space in both, - only in the old, + only in the new."""
+
+    sign = serializers.CharField(trim_whitespace=False)
+    text = serializers.CharField(trim_whitespace=False)
+
+
 class ChangeSerializer(RecipeSerializer):
     """A new revision. `version` is the deployment's, as it was read."""
 
@@ -230,6 +247,7 @@ class NodeViewSet(ActsViewSet):
     view_act = Act.NODE_VIEW
     queryset = Node.objects.all()
     serializer_class = NodeSerializer
+    filterset_fields: ClassVar = ["name", "status", "duty"]
 
     @extend_schema(request=NodeFieldsSerializer, responses={201: NodeSerializer})
     @idempotent
@@ -293,6 +311,7 @@ class DeploymentViewSet(ActsViewSet):
         .prefetch_related("revisions__replicas", "nodes")
     )
     serializer_class = DeploymentSerializer
+    filterset_fields: ClassVar = ["name", "state", "wanted"]
 
     @extend_schema(request=NewDeploymentSerializer, responses={202: DeploymentSerializer})
     @idempotent
@@ -308,6 +327,7 @@ class DeploymentViewSet(ActsViewSet):
 
     @extend_schema(request=None, responses={202: OperationSerializer})
     @action(detail=True, methods=["post"])
+    @idempotent
     def start(self, request: Request, pk: str) -> Response:
         return accepted(
             actions.start(actor=self.actor, deployment=self._get(Act.DEPLOYMENT_START, pk))
@@ -315,6 +335,7 @@ class DeploymentViewSet(ActsViewSet):
 
     @extend_schema(request=None, responses={202: OperationSerializer})
     @action(detail=True, methods=["post"])
+    @idempotent
     def stop(self, request: Request, pk: str) -> Response:
         return accepted(
             actions.stop(actor=self.actor, deployment=self._get(Act.DEPLOYMENT_STOP, pk))
@@ -334,8 +355,24 @@ class DeploymentViewSet(ActsViewSet):
         rows = deployment.revisions.select_related("model")
         return Response(RevisionSerializer(rows, many=True).data)
 
+    @extend_schema(
+        parameters=[VersionsSerializer], responses={200: LineSerializer(many=True)}, filters=False
+    )
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def compare(self, request: Request, pk: str) -> Response:
+        """Two revisions line by line."""
+        deployment = self._get(Act.DEPLOYMENT_VIEW, pk)
+        asked = valid(VersionsSerializer(data=request.query_params))
+        rows = deployment.revisions.select_related("model")
+        found = {row.number: row for row in rows.filter(number__in=asked.values())}
+        if len(found) != len(set(asked.values())):
+            raise Missing(_("There is no such revision."))
+        lines = compare(found[asked["old"]], found[asked["new"]])
+        return Response(LineSerializer(lines, many=True).data)
+
     @extend_schema(request=ChangeSerializer, responses={202: DeploymentSerializer})
     @action(detail=True, methods=["post"])
+    @idempotent
     def change(self, request: Request, pk: str) -> Response:
         """Make a new revision and roll it out. 409 when somebody changed it meanwhile."""
         deployment = self._get(Act.DEPLOYMENT_CHANGE, pk)
@@ -345,6 +382,7 @@ class DeploymentViewSet(ActsViewSet):
 
     @extend_schema(request=VersionSerializer, responses={202: DeploymentSerializer})
     @action(detail=True, methods=["post"])
+    @idempotent
     def rollback(self, request: Request, pk: str) -> Response:
         """Back to the revision that served before, or call off the rollout under way."""
         deployment = self._get(Act.DEPLOYMENT_ROLLBACK, pk)
@@ -354,6 +392,7 @@ class DeploymentViewSet(ActsViewSet):
 
     @extend_schema(request=PlaceSerializer, responses={202: DeploymentSerializer})
     @action(detail=True, methods=["post"])
+    @idempotent
     def place(self, request: Request, pk: str) -> Response:
         """Change where it runs, how it is rolled out and when it is loaded."""
         deployment = self._get(Act.DEPLOYMENT_PLACE, pk)
@@ -366,6 +405,7 @@ class DeploymentViewSet(ActsViewSet):
 
     @extend_schema(request=None, responses={202: OperationSerializer})
     @action(detail=True, methods=["post"])
+    @idempotent
     def restore(self, request: Request, pk: str) -> Response:
         """Make revisions anew that somebody changed on their nodes."""
         deployment = self._get(Act.DEPLOYMENT_RESTORE, pk)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
 from django import template
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -45,6 +46,11 @@ def said(text: Value) -> SafeString:
 def log_text(line: Mapping[str, Any]) -> SafeString:
     """What a line of an operation's log says."""
     return said(from_json(line.get("text", "")))
+
+
+@register.filter
+def as_json(value: object) -> str:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
 
 @register.filter

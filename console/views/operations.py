@@ -16,7 +16,7 @@ from audit.ledger.acts import Act
 from console.htmx import render_page
 from console.requests import PageRequest, act
 from deployments import actions
-from deployments.models import Operation, OperationState
+from deployments.models import Operation, OperationKind, OperationState
 from deployments.work.steps import STEPS, TITLES
 
 SHOWN = 100
@@ -33,6 +33,10 @@ class Step:
 
 def progress(operation: Operation) -> list[Step]:
     names = STEPS[operation.kind]
+    if operation.kind == OperationKind.REPAIR:
+        # What is repaired differs: only what it did is shown.
+        did = {line["step"] for line in operation.log}
+        names = tuple(name for name in names if name in did)
     if operation.step == "stopping":
         last = "pull" if "pull" in names else "make"
         names = (*names[: names.index(last) + 1], "stopping")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import dataclass
 from uuid import UUID
 
 from django.contrib import messages
@@ -20,15 +18,7 @@ from console.htmx import redirect
 from console.requests import PageRequest, act, submit
 from deployments import actions
 from deployments.models import Deployment, Revision
-from deployments.revising import lines_of
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a comparison. sign: " " in both, "-" only in the old, "+" only in the new."""
-
-    sign: str
-    text: str
+from deployments.revising import compare
 
 
 def deployment_change(request: PageRequest, pk: UUID) -> HttpResponse:
@@ -118,11 +108,6 @@ def deployment_compare(request: PageRequest, pk: UUID) -> HttpResponse:
         "lines": compare(old, new) if old and new else [],
     }
     return render(request, "deployments/compare.html", context)
-
-
-def compare(old: Revision, new: Revision) -> list[Line]:
-    found = difflib.ndiff(lines_of(old), lines_of(new))
-    return [Line(line[0], line[2:]) for line in found if not line.startswith("?")]
 
 
 def _chosen(revisions: list[Revision], number: str, otherwise: int) -> Revision | None:

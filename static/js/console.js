@@ -40,6 +40,18 @@ async function copy(button) {
   setTimeout(() => button.classList.remove("copied"), 1500);
 }
 
+// What a reader opened or closed stays so when its part of the page is brought up to date.
+const folds = {};
+document.addEventListener("toggle", (event) => {
+  if (event.target.id) folds[event.target.id] = event.target.open;
+}, true);
+document.body.addEventListener("htmx:afterSwap", () => {
+  for (const [id, open] of Object.entries(folds)) {
+    const fold = document.getElementById(id);
+    if (fold) fold.open = open;
+  }
+});
+
 document.body.addEventListener("htmx:sendError", () => {
   status.textContent = status.dataset.failed;
 });

@@ -9,6 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from audit.ledger.models import Event
+from deployments import fleet
 from deployments.models import Approval, Deployment, Model, Node, Operation, StoredModel
 from tests.conftest import MODEL, run_all
 
@@ -72,13 +73,19 @@ def test_the_last_copy_is_deleted_only_where_it_is(db: None) -> None:
 # --- nodes and deployments -------------------------------------------------------------------
 
 
-def test_a_node_is_labelled_taken_out_of_service_and_back(node: Node) -> None:
-    run("node", "update", "node-1", "--label", "site=lyon", "--label", "gpu")
+def test_a_node_is_labelled_taken_out_of_service_and_back(node: Node, tmp_path: Path) -> None:
+    headers = tmp_path / "headers.txt"
+    headers.write_text("Authorization: Bearer of-the-proxy\n")
+    run("node", "update", "node-1", "--label", "site=lyon", "--label", "gpu",
+        "--memory", "16000000000", "--headers", str(headers))  # fmt: skip
     assert "cordoned" in run("node", "cordon", "node-1")
     assert "cordoned" in run("node", "list")
     assert "open" in run("node", "uncordon", "node-1")
     node.refresh_from_db()
     assert node.labels == ["gpu", "site=lyon"]
+    assert node.memory_declared == 16_000_000_000
+    assert "of-the-proxy" not in node.sealed
+    assert fleet.access_of(node).headers == {"Authorization": "Bearer of-the-proxy"}
     acts = set(Event.objects.filter(actor_id="system:manage.py node").values_list("act", flat=True))
     assert acts == {"node.update", "node.cordon", "node.uncordon"}
 
@@ -112,6 +119,11 @@ def test_a_deployment_is_made_changed_rolled_back_and_deleted(
     assert revision is not None
     assert (revision.system_prompt, revision.note) == ("Answer briefly.", "shorter")
     assert revision.parameters["num_ctx"] == 512
+    assert "+ system prompt:\n+   Answer briefly." in run(
+        "deployment", "compare", "claims", "1", "2"
+    )
+    with pytest.raises(CommandError, match="no revision 7"):
+        run("deployment", "compare", "claims", "1", "7")
     run("deployment", "place", "claims", "--strategy", "one-by-one")
     assert Deployment.objects.get().strategy == "one-by-one"
     run("deployment", "rollback", "claims")

@@ -7,9 +7,9 @@ from datetime import datetime
 import pytest
 
 from access.errors import Invalid
-from console.views.rollouts import compare
 from deployments import recipes
 from deployments.models import Model, Revision
+from deployments.revising import compare
 from deployments.wishes import (
     kept_at,
     read_timetable,

@@ -1,4 +1,4 @@
-"""manage.py deployment list|show|create|change|place|rollback|restore|start|stop|delete."""
+"""manage.py deployment list|show|compare|create|change|place|rollback|restore|start|stop|delete."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from console.management.names import deployment_named, model_of, node_named
 from deployments import actions
 from deployments.models import Deployment, Replica
 from deployments.placement import Placement
-from deployments.revising import recipe_of
-from deployments.wishes import Keep, Strategy
+from deployments.revising import compare, recipe_of
+from deployments.wishes import Keep, Strategy, read_timetable
 
 ACTOR = Actor.system("manage.py deployment")
 RECIPE = ("system_prompt", "template", "schema")
@@ -28,8 +28,18 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         what = parser.add_subparsers(dest="what", required=True)
         what.add_parser("list", help="every deployment")
-        names = ("show", "create", "change", "place", "rollback", "restore", "start", "stop")
-        for name in (*names, "delete"):
+        names = (
+            "show",
+            "compare",
+            "create",
+            "change",
+            "place",
+            "rollback",
+            "restore",
+            "start",
+            "stop",
+        )
+        for name in (*names, "stop", "delete"):
             what.add_parser(name).add_argument("name", help="a deployment, by name")
         for name in ("create", "change"):
             added = what.choices[name]
@@ -43,6 +53,8 @@ class Command(BaseCommand):
             added.add_argument(
                 "--although", default="", metavar="REASON", help="try what fits nowhere, because"
             )
+        for name in ("old", "new"):
+            what.choices["compare"].add_argument(name, type=int, help="a revision's number")
         what.choices["change"].add_argument("--note", default="", help="why")
         for name in ("create", "place"):
             added = what.choices[name]
@@ -50,7 +62,10 @@ class Command(BaseCommand):
             added.add_argument("--label", action="append", help="only on nodes with it")
             added.add_argument("--node", action="append", help="only on this node, by name")
             added.add_argument("--strategy", choices=Strategy.values)
-            added.add_argument("--keep", choices=[Keep.ALWAYS.value, Keep.ON_DEMAND.value])
+            added.add_argument("--keep", choices=Keep.values)
+            added.add_argument(
+                "--timetable", metavar="FILE", type=Path, help="lines as: mon-fri 08:00-18:00"
+            )
 
     def handle(self, **options: Any) -> None:
         if options["what"] == "list":
@@ -64,7 +79,8 @@ class Command(BaseCommand):
                 self._do(options, deployment_named(options["name"]))
         except Refusal as error:
             raise CommandError(str(error), returncode=2) from error
-        self._show(deployment_named(options["name"], gone=True))
+        if options["what"] != "compare":
+            self._show(deployment_named(options["name"], gone=True))
 
     def _create(self, options: dict[str, Any]) -> None:
         actions.create_deployment(
@@ -80,6 +96,7 @@ class Command(BaseCommand):
         wish = {**seen, "version": deployment.version}
         verbs: dict[str, Callable[[], object]] = {
             "show": lambda: None,
+            "compare": lambda: self._compare(deployment, options["old"], options["new"]),
             "change": lambda: self._change(options, wish),
             "place": lambda: actions.place(
                 **wish, placement=_placement(Placement.of(deployment), options)
@@ -99,6 +116,14 @@ class Command(BaseCommand):
         kept = {name: getattr(known, name) for name in (*RECIPE, "parameters")}
         model = model_of(options["model"]) if options["model"] else now.model
         actions.change(**wish, model=model, note=options["note"], **_recipe(kept, options))
+
+    def _compare(self, deployment: Deployment, *numbers: int) -> None:
+        rows = deployment.revisions.select_related("model")
+        found = {row.number: row for row in rows.filter(number__in=numbers)}
+        if missing := [str(number) for number in numbers if number not in found]:
+            raise CommandError(f"There is no revision {', '.join(missing)}.", returncode=2)
+        for line in compare(found[numbers[0]], found[numbers[1]]):
+            self.stdout.write(f"{line.sign} {line.text}".rstrip())
 
     def _show(self, deployment: Deployment) -> None:
         self.stdout.write(_line(deployment))
@@ -130,14 +155,14 @@ def _text(path: Path) -> str:
 def _placement(now: Placement, options: dict[str, Any]) -> Placement:
     """As it is, with what was given."""
     replicas = options["replicas"]
-    nodes = options["node"]
+    nodes, table = options["node"], options["timetable"]
     return Placement(
         replicas=now.replicas if replicas is None else replicas or None,
         labels=now.labels if options["label"] is None else options["label"],
         nodes=now.nodes if nodes is None else [node_named(name) for name in nodes],
         strategy=options["strategy"] or now.strategy,
         keep=options["keep"] or now.keep,
-        timetable=now.timetable,
+        timetable=now.timetable if table is None else read_timetable(_text(table)),
     )
 
 

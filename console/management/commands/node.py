@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -12,9 +13,12 @@ from access.errors import Refusal
 from audit.ledger.actor import Actor
 from console.management.names import node_named
 from deployments import actions
+from deployments.connection import read_headers
 from deployments.models import Node
 
 ACTOR = Actor.system("manage.py node")
+# What is read from a file: certificates, and headers as lines of "Name: value".
+FILES = ("headers", "ca", "client_certificate", "client_key")
 # Option -> field of the verb, where it was given.
 FIELDS = {
     "rename": "name",
@@ -22,6 +26,7 @@ FIELDS = {
     "label": "labels",
     "metrics": "exporter_url",
     "request_log_off": "request_log_off",
+    "memory": "memory_declared",
 }
 
 
@@ -39,6 +44,10 @@ class Command(BaseCommand):
         for name in ("add", "update"):
             what.choices[name].add_argument("--label", action="append", help="again for more")
             what.choices[name].add_argument("--metrics", help="where its exporter answers")
+            what.choices[name].add_argument("--memory", type=int, help="for models, in bytes")
+            for file in FILES:
+                option = f"--{file.replace('_', '-')}"
+                what.choices[name].add_argument(option, type=Path, metavar="FILE")
             what.choices[name].add_argument(
                 "--request-log-off",
                 action="store_true",
@@ -59,6 +68,9 @@ class Command(BaseCommand):
                 self.stdout.write(_line(node))
             return
         fields = {field: options[o] for o, field in FIELDS.items() if options.get(o) is not None}
+        fields |= {name: _read(options[name]) for name in FILES if options.get(name)}
+        if isinstance(fields.get("headers"), str):
+            fields["headers"] = read_headers(fields["headers"])
         if what == "add":
             node = actions.register_node(actor=ACTOR, **{"name": options["name"], **fields})
             self.stdout.write(_line(node))
@@ -75,6 +87,13 @@ class Command(BaseCommand):
             "refresh": lambda: actions.refresh_node(actor=ACTOR, node=node),
         }
         self.stdout.write(_line(verbs[what]()))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path} cannot be read: {error}", returncode=2) from error
 
 
 def _line(node: Node) -> str:
