@@ -8,10 +8,10 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.permissions import AllowAny
 from rest_framework.routers import SimpleRouter
 
-from console.api import documents, fleet, models, operations, proposals, scenarios
+from console.api import documents, fleet, models, nodes, operations, proposals, scenarios
 
 router = SimpleRouter(use_regex_path=False)
-router.register("nodes", fleet.NodeViewSet, basename="api-node")
+router.register("nodes", nodes.NodeViewSet, basename="api-node")
 router.register("models", models.ModelViewSet, basename="api-model")
 router.register("copies", models.CopyViewSet, basename="api-copy")
 router.register("uploads", models.UploadViewSet, basename="api-upload")
