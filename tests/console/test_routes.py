@@ -149,6 +149,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "api-deployment-rollback": ("ummmm", "uvnnn"),
     "api-deployment-restore": ("ummmm", "uvnnn"),
     "api-deployment-revisions": ("uoonn", "ummmm"),
+    "api-deployment-compare": ("uvvnn", "ummmm"),
     "api-node-detail": ("uoonn", "ummmm"),
     "api-model-list": ("uoonn", "ummmm"),
     "api-model-detail": ("uoonn", "ummmm"),
