@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from access.errors import Denied, Missing
 from access.models import Grant, User
-from access.roles import ROLE_ACTS, Role, roles_that_may
+from access.roles import ROLE_ACTS, WITNESS, WITNESS_ACTS, Role, roles_that_may
 from audit.ledger.actor import Actor, ActorKind
 from audit.ledger.acts import Act
 
@@ -37,6 +37,8 @@ def can(actor: Actor, act: Act, deployment_id: UUID | None = None) -> bool:
     """Whether `actor` may do `act`; using a deployment also needs a grant of that deployment."""
     if actor.is_system:
         return True
+    if actor.role == WITNESS:
+        return act in WITNESS_ACTS
     if not role_allows(actor.role, act):
         return False
     if act is Act.DEPLOYMENT_USE and deployment_id is not None:

@@ -121,6 +121,9 @@ ROLE_ACTS: dict[Role, frozenset[Act]] = {
         Act.AUDIT_FETCH_EXPORT,
         Act.AUDIT_SAVE_SEARCH,
         Act.AUDIT_DELETE_SEARCH,
+        Act.AUDIT_REGISTER_WITNESS,
+        Act.AUDIT_REVOKE_WITNESS,
+        Act.AUDIT_SETTLE_WITNESS_ALARM,
         Act.AUDIT_VERIFY,
         Act.AUDIT_REQUEST_VERIFICATION,
         Act.AUDIT_CANCEL_VERIFICATION,
@@ -128,6 +131,11 @@ ROLE_ACTS: dict[Role, frozenset[Act]] = {
     },
     Role.MEMBER: EVERYONE,
 }
+
+
+# A program of somebody's outside, which nobody signs in as: no role of a person.
+WITNESS = "witness"
+WITNESS_ACTS = frozenset({Act.AUDIT_WITNESS})
 
 
 def roles_that_may(act: Act) -> list[Role]:

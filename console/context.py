@@ -14,7 +14,7 @@ from access.models import Proposal, User
 from access.policy import role_allows
 from access.roles import ADMINISTRATORS, Role
 from audit.ledger.acts import Act
-from audit.office import standing
+from audit.office import standing, witnessing
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,10 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
             current = request.path.startswith(url)
             items.append(Item(title, icon, url, current, _waiting(user, act)))
     told = user.role in ADMINISTRATORS and standing.rollback() is not None
-    return {"menu": items, "rollback": told}
+    context = {"menu": items, "rollback": told}
+    if user.role in ADMINISTRATORS:
+        context |= {"alarmed_witnesses": list(witnessing.alarmed())}
+    return context
 
 
 def _waiting(user: User, act: Act) -> int:

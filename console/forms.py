@@ -213,6 +213,14 @@ class PasswordForm(forms.Form):
         return again
 
 
+class WitnessForm(forms.Form):
+    vkey = forms.CharField(
+        label=_("Key of the witness"),
+        max_length=200,
+        help_text=_("What `witness.py init` printed: name+id+key"),
+    )
+
+
 class ReasonForm(forms.Form):
     """Why somebody does what is recorded with their reason."""
 

@@ -23,6 +23,7 @@ from console.views import (
     session,
     teams,
     uploads,
+    witnesses,
 )
 
 handler400 = "console.errors.bad_request"
@@ -130,5 +131,10 @@ urlpatterns = [
     path("audit/log/certificate/", log.log_certificate, name="log-certificate"),
     path("audit/log/checkpoint/", log.log_checkpoint, name="log-checkpoint"),
     path("audit/log/rollback/", log.rollback_acknowledge, name="rollback-acknowledge"),
+    path("audit/witnesses/", witnesses.witness_list, name="witness-list"),
+    path("audit/witnesses/program/", witnesses.witness_program, name="witness-program"),
+    path("audit/witnesses/register/", witnesses.witness_register, name="witness-register"),
+    path("audit/witnesses/<uuid:pk>/revoke/", witnesses.witness_revoke, name="witness-revoke"),
+    path("audit/witnesses/<uuid:pk>/settle/", witnesses.witness_settle, name="witness-settle"),
     path("api/v1/", include("console.api.urls")),
 ]

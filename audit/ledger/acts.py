@@ -114,6 +114,12 @@ class Act(StrEnum):
     AUDIT_DELETE_SEARCH = "audit.delete_search"
     AUDIT_SINK_DOWN = "audit.sink_down"
     AUDIT_SINK_UP = "audit.sink_up"
+    AUDIT_TIME_STAMP = "audit.time_stamp"
+    AUDIT_REGISTER_WITNESS = "audit.register_witness"
+    AUDIT_REVOKE_WITNESS = "audit.revoke_witness"
+    AUDIT_WITNESS = "audit.witness"
+    AUDIT_WITNESS_ALARM = "audit.witness_alarm"
+    AUDIT_SETTLE_WITNESS_ALARM = "audit.settle_witness_alarm"
     AUDIT_VERIFY = "audit.verify"
     AUDIT_REQUEST_VERIFICATION = "audit.request_verification"
     AUDIT_CANCEL_VERIFICATION = "audit.cancel_verification"
@@ -240,6 +246,12 @@ REGISTRY: dict[Act, Entry] = {
     Act.AUDIT_DELETE_SEARCH: Entry(_("Saved search deleted")),
     Act.AUDIT_SINK_DOWN: Entry(_("An outside copy of the log is late"), severity=4),
     Act.AUDIT_SINK_UP: Entry(_("An outside copy of the log is kept again"), severity=2),
+    Act.AUDIT_TIME_STAMP: Entry(_("A signed head was time-stamped")),
+    Act.AUDIT_REGISTER_WITNESS: Entry(_("Witness of the log registered"), severity=3),
+    Act.AUDIT_REVOKE_WITNESS: Entry(_("Witness of the log revoked"), severity=3),
+    Act.AUDIT_WITNESS: Entry(_("Confirm heads of the log as a witness"), recorded=False),
+    Act.AUDIT_WITNESS_ALARM: Entry(_("A witness does not recognise the log"), severity=5),
+    Act.AUDIT_SETTLE_WITNESS_ALARM: Entry(_("Alarm of a witness settled"), severity=4),
     Act.AUDIT_VERIFY: Entry(_("Audit log verified"), severity=2),
     Act.AUDIT_REQUEST_VERIFICATION: Entry(_("Verification of the log requested")),
     Act.AUDIT_CANCEL_VERIFICATION: Entry(_("Verification of the log cancelled")),

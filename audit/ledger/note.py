@@ -125,10 +125,10 @@ def open_note(note: str, keys: Iterable[PublicKey]) -> str:
     known key is an error.
     """
     known = {(key.name, key.id): key for key in keys}
-    text, signatures = _split(note)
+    text, signatures = split_note(note)
     good = 0
     for line in signatures:
-        name, raw = _signature(line)
+        name, raw = signature_of(line)
         key = known.get((name, raw[:4]))
         if key is None:
             continue
@@ -142,7 +142,7 @@ def open_note(note: str, keys: Iterable[PublicKey]) -> str:
 
 def signer_ids(note: str) -> list[tuple[str, bytes]]:
     """The name and key id of each signature, checked by nobody."""
-    return [(name, raw[:4]) for name, raw in map(_signature, _split(note)[1])]
+    return [(name, raw[:4]) for name, raw in map(signature_of, split_note(note)[1])]
 
 
 def read_checkpoint(text: str) -> Checkpoint:
@@ -170,7 +170,7 @@ def open_checkpoint(note: str, keys: Iterable[PublicKey], origin: str) -> Checkp
     return found
 
 
-def _split(note: str) -> tuple[str, list[str]]:
+def split_note(note: str) -> tuple[str, list[str]]:
     if len(note.encode()) > MAX_NOTE_BYTES or "\r" in note or "\x00" in note:
         raise BadNote("this is no signed note")
     text, blank, tail = note.rpartition("\n\n")
@@ -180,7 +180,7 @@ def _split(note: str) -> tuple[str, list[str]]:
     return text + "\n", lines[:-1]
 
 
-def _signature(line: str) -> tuple[str, bytes]:
+def signature_of(line: str) -> tuple[str, bytes]:
     parts = line.split(" ")
     if len(parts) != 3 or parts[0] != "—" or not NAME.fullmatch(parts[1]):
         raise BadNote("a signature line is malformed")

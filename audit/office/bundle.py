@@ -22,7 +22,7 @@ from audit.ledger import proofs
 from audit.ledger.log_names import base_of
 from audit.ledger.models import Checkpoint, Event
 from audit.ledger.proofs import Proofs, Signed
-from audit.office import export, search
+from audit.office import export, outside_heads, search
 from audit.office.filters import Filter
 from audit.office.formats.base import PIECE_BYTES
 from audit.office.reading import read_leaf
@@ -188,23 +188,40 @@ def _spooled(spool: IO[bytes]) -> Iterator[bytes]:
 def _rest(writer: _Writer, reader: Proofs) -> None:
     """The head, the keys, what links it to the bundle before, and how to verify all of it."""
     signed = reader.signed
-    writer.add("checkpoint.txt", iter([signed.note.encode()]))
+    note = outside_heads.cosigned(signed.tree, signed.size, signed.note)
+    writer.add("checkpoint.txt", iter([note.encode()]))
     keys = [{"vkey": key.vkey, "endorsement": word} for key, word in proofs.signing_keys()]
     writer.add_json("keys.json", keys)
     previous = _previous(signed)
     if previous is not None:
         writer.add("previous-checkpoint.txt", iter([previous.note.encode()]))
-        writer.add_json(
-            "proofs/consistency.json",
-            {
-                "from": previous.size,
-                "before": _hex(reader.cover(0, previous.size)),
-                "after": _hex(reader.cover(previous.size, signed.size)),
-            },
-        )
+        writer.add_json("proofs/consistency.json", _link(reader, previous.size))
+    _outside(writer, reader)
     for name in TEXTS:
         if (HERE / name).exists():
             writer.add(name, iter([(HERE / name).read_bytes()]))
+
+
+def _outside(writer: _Writer, reader: Proofs) -> None:
+    """Heads that outsiders gave their word on, each with the proof that this one extends it."""
+    signed, listed = reader.signed, []
+    heads = outside_heads.for_archive(signed.tree, writer.made.end or signed.size, signed.size)
+    for number, head in enumerate(heads, 1):
+        writer.add(f"outside/{number}.txt", iter([head.note.encode()]))
+        if head.token:
+            writer.add(f"outside/{number}.tsr", iter([head.token]))
+        listed.append(_link(reader, head.size))
+    if listed:
+        writer.add_json("proofs/outside.json", listed)
+
+
+def _link(reader: Proofs, size: int) -> dict[str, Any]:
+    """The proof that the signed head extends the one of `size` events."""
+    return {
+        "from": size,
+        "before": _hex(reader.cover(0, size)),
+        "after": _hex(reader.cover(size, reader.signed.size)),
+    }
 
 
 def _previous(signed: Signed) -> Checkpoint | None:

@@ -11,6 +11,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from audit.office import outside_models  # noqa: F401  so that Django finds them
+
 
 class RunState(models.TextChoices):
     QUEUED = "queued", _("Waiting")

@@ -13,6 +13,7 @@ from audit.ledger.certificate import Certificate, NotTrusted, read_certificate
 from audit.ledger.models import Acknowledgement, Checkpoint, Event, Pending, Sealer, SealerState
 from audit.ledger.proofs import Signed
 from audit.office.models import SILENT, UNDER_WAY, OutsideCopy, RunState, Verification
+from audit.office.outside_models import Witness
 
 SHOWN = 10
 
@@ -35,6 +36,7 @@ class Standing:
     acknowledged: int
     exported_at: datetime | None
     copies: list[OutsideCopy]
+    witnesses: list[Witness]
 
 
 VERDICTS = {0: "whole", 1: "tampered", 2: "incomplete", 3: "unconfirmed"}
@@ -58,6 +60,7 @@ def now() -> Standing:
         acknowledged=acknowledged(sealer),
         exported_at=_last_bundle(),
         copies=list(OutsideCopy.objects.all()),
+        witnesses=list(Witness.objects.filter(revoked_at=None)),
     )
 
 

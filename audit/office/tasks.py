@@ -34,6 +34,11 @@ def verify_nightly() -> None:
     actions.request_verification(actor=Actor.system("beat"))
 
 
+@shared_task(name="audit.note_late_witnesses", ignore_result=True, expires=240)
+def note_late_witnesses() -> None:
+    actions.note_late_witnesses(actor=Actor.system("beat"))
+
+
 @shared_task(name="audit.discard_exports", ignore_result=True, expires=3600)
 def discard_exports() -> None:
     actions.discard_exports(actor=Actor.system("beat"))

@@ -25,6 +25,7 @@ schema = SpectacularAPIView.as_view(permission_classes=[AllowAny])
 docs = SpectacularSwaggerSplitView.as_view(url_name="api-schema", permission_classes=[AllowAny])
 
 urlpatterns = [
+    path("witness/", include("console.api.witness")),
     path("schema/", login_not_required(schema), name="api-schema"),
     path("docs/", login_not_required(docs), name="api-docs"),
     path("", include(router.urls)),

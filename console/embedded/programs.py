@@ -15,6 +15,8 @@ from console.embedded.installation import Installation
 
 # Passwords of the other roles: no program is told those.
 OTHERS = ("DATABASE_OWNER_URL", "DATABASE_SEALER_URL")
+# With one of these set, there is something to forward.
+OUTSIDE = ("FUSEBOX_SYSLOG_URL", "FUSEBOX_CHECKPOINT_DIR", "FUSEBOX_TSA_URL")
 
 
 class Program:

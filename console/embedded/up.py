@@ -123,7 +123,7 @@ def _programs(
     with step("sealer"):
         sealer = programs.sealer(installation, env)
         supervisor.start(Child(sealer, logs / "sealer.log", program=True))
-    if env.get("FUSEBOX_SYSLOG_URL") or env.get("FUSEBOX_CHECKPOINT_DIR"):
+    if any(env.get(name) for name in programs.OUTSIDE):
         with step("forwarder"):
             forwarder = programs.forwarder(installation, env)
             supervisor.start(Child(forwarder, logs / "forwarder.log", program=True))

@@ -15,7 +15,7 @@ from access import policy
 from audit.ledger import proofs
 from audit.ledger.acts import Act
 from audit.ledger.models import Checkpoint
-from audit.office import actions, standing
+from audit.office import actions, outside_heads, standing
 from audit.office.models import Verification
 from console import downloads
 from console.forms import ReasonForm
@@ -98,7 +98,8 @@ def log_checkpoint(request: PageRequest) -> HttpResponse:
     signed = proofs.newest()
     if signed is None:
         raise Http404
-    return _file(signed.note.encode(), f"fusebox-checkpoint-{signed.tree}-{signed.size}.txt")
+    note = outside_heads.cosigned(signed.tree, signed.size, signed.note)
+    return _file(note.encode(), f"fusebox-checkpoint-{signed.tree}-{signed.size}.txt")
 
 
 def _file(data: bytes, name: str) -> HttpResponse:

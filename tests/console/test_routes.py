@@ -21,6 +21,7 @@ from access.models import Key, Proposal, Team, User
 from audit.ledger.actor import Actor
 from audit.ledger.models import Event
 from audit.office.models import Export, SavedSearch, Verification
+from audit.office.outside_models import Witness
 from deployments.models import (
     Deployment,
     Model,
@@ -33,6 +34,7 @@ from deployments.models import (
 )
 
 WHO = ("anonymous", "system", "security", "audit", "member")
+VKEY = "w+680f52bc+BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"  # of a witness
 ANSWERS = {
     "o": {200},  # the page
     "s": {302},  # sent on: to the sign-in page, or to where the verb leads
@@ -136,6 +138,14 @@ ROWS: dict[str, tuple[str, str]] = {
     "log-verify-cancel": ("smmmm", "snnvn"),
     "log-certificate": ("snnxn", "snnxn"),
     "log-checkpoint": ("snnxn", "snnxn"),
+    "witness-list": ("snnon", "snnon"),
+    "witness-program": ("snnon", "snnon"),
+    "witness-register": ("snnon", "snnvn"),
+    "witness-revoke": ("snnon", "snnvn"),
+    "witness-settle": ("snnon", "snnvn"),
+    "api-witness-head": ("uuuuu", "uuuuu"),
+    "api-witness-confirm": ("uuuuu", "uuuuu"),
+    "api-witness-alarm": ("uuuuu", "uuuuu"),
     "rollback-acknowledge": ("sooon", "svvvn"),
     "api-schema": ("ooooo", "mmmmm"),
     "api-docs": ("ooooo", "mmmmm"),
@@ -239,6 +249,7 @@ def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str
         "proposal": proposal.pk,
         "search": SavedSearch.objects.create(owner_id=people["audit"].pk, name="s").pk,
         "export": Export.objects.create(requester="t", format="csv").pk,
+        "witness": Witness.objects.create(name="w", vkey=VKEY, sha256=b"w", alarm="fork: x").pk,
         "log": Verification.objects.create(requester="t").pk,
     }
     found = {}

@@ -19,7 +19,7 @@ from audit.ledger.connection import conninfo
 from audit.ledger.log import Obj
 from audit.ledger.models import Acknowledgement, Sealer, SealerState
 from audit.ledger.report import FINE, Report
-from audit.office import runs, wake
+from audit.office import outside_heads, runs, wake
 from audit.office import search as searching
 from audit.office.models import UNDER_WAY
 from audit.office.models import Verification as Run
@@ -43,9 +43,11 @@ def verify(
     """
     policy.require(actor, Act.AUDIT_VERIFY)
     since = searching.last_verified() if since_last else 0
+    kept = [*outside, *outside_heads.notes(since)]
     report = Verification(
-        conninfo(), certificate, since=since, outside=outside, progress=progress
+        conninfo(), certificate, since=since, outside=kept, progress=progress
     ).run()
+    outside_heads.check(report, since)
     with transaction.atomic():
         log.record(
             actor,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
@@ -18,11 +19,12 @@ from django.utils import timezone
 from audit.ledger.actor import Actor
 from audit.ledger.log import LogUnavailable
 from audit.ledger.models import Tree
-from audit.office import actions
+from audit.office import actions, stamps
 from audit.office.models import OutsideCopy
 from audit.office.outside.folder import Folder
 from audit.office.outside.siem import Receiver, Siem
 from audit.office.outside.sink import Sink, SinkDown, turn_of
+from audit.office.outside.tsa import Tsa
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +46,11 @@ def configured() -> list[Sink]:
         sinks.append(Siem(Receiver.parse(settings.SYSLOG_URL, **files)))
     if settings.CHECKPOINT_DIR:
         sinks.append(Folder(settings.CHECKPOINT_DIR))
+    if settings.TSA_URL:
+        if settings.TSA_CA is None:
+            raise ValueError("FUSEBOX_TSA_CA must name the certificates of the authority.")
+        period = timedelta(minutes=settings.TSA_PERIOD_MINUTES)
+        sinks.append(Tsa(settings.TSA_URL, stamps.read_roots(settings.TSA_CA), period))
     return sinks
 
 
@@ -66,7 +73,7 @@ def _tend(sink: Sink, stop: threading.Event) -> None:
             logger.warning("the database is away: %s", error)
             pause = RETRY_S
         except SinkDown:
-            pause = RETRY_S
+            pause = sink.retry_s
         close_old_connections()
         number += 1
         stop.wait(pause)
@@ -106,15 +113,15 @@ def _row(sink: Sink) -> OutsideCopy:
 
 def _up(sink: Sink, given: OutsideCopy | None) -> None:
     values: dict[str, object] = {"beat_at": Now()}
+    if given is not None or sink.confirms_by_look:
+        values["confirmed_at"] = Now()
     if given is not None:
         values |= {"tree": given.tree, "position": given.position, "size": given.size}
     with transaction.atomic():
         row = OutsideCopy.objects.select_for_update().get(name=sink.name)
         if row.problem:
             actions.outside_copy_kept(actor=ACTOR, copy=row)
-        OutsideCopy.objects.filter(name=sink.name).update(
-            **values, confirmed_at=Now(), problem="", since=None
-        )
+        OutsideCopy.objects.filter(name=sink.name).update(**values, problem="", since=None)
 
 
 def _down(sink: Sink, problem: str) -> None:

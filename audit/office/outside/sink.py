@@ -20,6 +20,9 @@ class Sink(ABC):
 
     name: str
     address: str
+    # How long after a failure it is tried again; whether a look at it confirms what it holds.
+    retry_s = 5.0
+    confirms_by_look = True
 
     @abstractmethod
     def send(self, copy: OutsideCopy) -> OutsideCopy | None:

@@ -19,6 +19,7 @@ import os
 import re
 import struct
 import sys
+import time
 import zipfile
 import zlib
 from pathlib import Path
@@ -29,7 +30,8 @@ MEMORY = Path(os.path.expanduser("~")) / ".fusebox-verify"
 REQUIRED = {"manifest.json", "events.jsonl", "checkpoint.txt", "keys.json"}
 ALLOWED = REQUIRED | {
     "proofs/range.json", "proofs/leaves.bin", "proofs/inclusion.jsonl", "proofs/consistency.json",
-    "previous-checkpoint.txt", "VERIFY.md", "verify.py", "verify.html",
+    "previous-checkpoint.txt", "VERIFY.md", "verify.py", "verify.html", "proofs/outside.json",
+    *("outside/%d.%s" % (n, kind) for n in range(1, 10) for kind in ("txt", "tsr")),
 }  # fmt: skip
 SMALL = 4 * 1024 * 1024
 MAX_LINE = 64 * 1024
@@ -306,6 +308,80 @@ def read_checkpoint(text):
     return lines[0], int(lines[1]), root
 
 
+class WitnessKey:
+    """The key of a witness (c2sp.org/tlog-cosignature, type 0x04), as a certificate names it."""
+
+    def __init__(self, vkey):
+        try:
+            self.name, key_id, data = vkey.strip().split("+", 2)
+            raw = base64.b64decode(data, validate=True)
+        except (AttributeError, ValueError, binascii.Error):
+            raise BadBundle("the key of a witness is malformed") from None
+        if not NAME.fullmatch(self.name) or len(raw) != 33 or raw[:1] != b"\x04":
+            raise BadBundle("the key of a witness is no such key")
+        self.public = raw[1:]
+        self.id = hashlib.sha256(self.name.encode() + b"\n" + raw).digest()[:4]
+        if self.id.hex() != key_id:
+            raise BadBundle("the id of a witness's key is not its own")
+
+    def confirmed(self, note):
+        """The times at which this witness signed a note that `open_note` has opened."""
+        text, _blank, tail = note.rpartition("\n\n")
+        for line in tail.split("\n")[:-1]:
+            name, encoded = line.split(" ")[1:]
+            raw = base64.b64decode(encoded)
+            if (name, raw[:4]) == (self.name, self.id):
+                seconds = int.from_bytes(raw[4:12], "big")
+                message = "cosignature/v1\ntime %d\n%s\n" % (seconds, text)
+                if not ed25519_verifies(self.public, message.encode(), raw[12:]):
+                    raise Tampered("the cosignature of %s is false" % self.name)
+                yield seconds
+
+
+# --- time-stamps (RFC 3161): what a token is over; who signed it is not checked here ----------------
+
+
+def der(data):
+    """(tag, value, rest) of the first element."""
+    if len(data) < 2:
+        raise Tampered("a time-stamp is malformed")
+    tag, length, begin = data[0], data[1], 2
+    if length & 0x80:
+        begin = 2 + (length & 0x7F)
+        if not 2 < begin <= 6:
+            raise Tampered("a time-stamp is malformed")
+        length = int.from_bytes(data[2:begin], "big")
+    if len(data) < begin + length:
+        raise Tampered("a time-stamp is malformed")
+    return tag, data[begin : begin + length], data[begin + length :]
+
+
+def inside(data, *steps):
+    """The value that a path of positions leads to."""
+    for step in steps:
+        for _ in range(step):
+            data = der(data)[2]
+        data = der(data)[1]
+    return data
+
+
+SHA2 = {
+    "608648016503040201": hashlib.sha256, "608648016503040202": hashlib.sha384,
+    "608648016503040203": hashlib.sha512,
+}  # fmt: skip
+
+
+def stamped_at(token, data):
+    """The time in a token, which must be over `data`. Tampered when it is over something else."""
+    # answer -> token -> [0] signed data -> its content -> [0] octets: TSTInfo.
+    info = inside(token, 0, 1, 1, 0, 2, 1, 0)
+    imprint, when = inside(info, 0, 2), inside(info, 0, 4)
+    new = SHA2.get(inside(imprint, 0, 0).hex())
+    if new is None or new(data).digest() != inside(imprint, 1):
+        raise Tampered("a time-stamp is not over the head that it came with")
+    return when.decode("ascii", "replace")
+
+
 # --- the archive ----------------------------------------------------------------------------------
 
 
@@ -477,6 +553,7 @@ class Verification:
         self.counts = [0, 0]
         self.events = self.good = 0
         self.origin = ""
+        self.witnesses = None
         self.ids = set()
         self.boots = {}
 
@@ -512,6 +589,7 @@ class Verification:
         if self.events != manifest.get("events"):
             self._incomplete("the manifest counts %s events" % manifest.get("events"))
         self._continuity()
+        self._outside()
         if self.archive.seal() is False:
             self._tampered("the archive's bytes were changed after it was made")
         elif self.archive.seal() is None:
@@ -754,6 +832,59 @@ class Verification:
         else:
             self.notes.append("it extends the previous bundle's head of %d leaves: yes" % size)
 
+    def _outside(self):
+        """Heads that witnesses signed or authorities stamped: this log must extend each of them."""
+        trusted = self.certificate["witnesses"] if self.certificate else []
+        found = {}
+        self._witnessed(self.note, self.size, trusted, found)
+        if "proofs/outside.json" in self.archive.names:
+            proofs = parse(self.archive.read("proofs/outside.json"), "proofs/outside.json")
+            if not isinstance(proofs, list) or len(proofs) > 9:
+                raise Tampered("proofs/outside.json is malformed")
+            for number, proof in enumerate(proofs, 1):
+                self._outside_head("outside/%d" % number, proof, trusted, found)
+        for name, (seconds, size) in sorted(found.items()):
+            self.notes.append("witness %s confirmed the first %d events at %s" % (
+                name, size, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))))  # fmt: skip
+        self.witnesses = len(found)
+        if trusted and len(found) < len(trusted):
+            self.notes.append("of %d witnesses in the certificate, %d confirmed what is here"
+                              % (len(trusted), len(found)))  # fmt: skip
+
+    def _outside_head(self, name, proof, trusted, found):
+        if name + ".txt" not in self.archive.names or not isinstance(proof, dict):
+            self._incomplete("%s.txt is missing" % name)
+            return
+        data = self.archive.read(name + ".txt")
+        note = data.decode("utf-8", "replace")
+        origin, size, root = read_checkpoint(open_note(note, self.keys))
+        if origin != self.origin or size != proof.get("from") or size > self.size:
+            raise Tampered("%s.txt is not the head of its proof" % name)
+        before, after = (hashes_of(proof.get(k), "a proof") for k in ("before", "after"))
+        edge = Edge(self.hasher, size, before)
+        kept = edge.root()
+        edge.extend(self.size, after)
+        if kept != root or edge.root() != self.root:
+            self._tampered("the log does not extend the head of %d events kept outside" % size)
+            return
+        self._witnessed(note, size, trusted, found)
+        if name + ".tsr" in self.archive.names:
+            try:
+                at = stamped_at(self.archive.read(name + ".tsr"), data)
+            except Tampered as error:
+                self._tampered("%s.tsr: %s" % (name, error))
+                return
+            self.notes.append(
+                "the first %d events carry a time-stamp that says %s; it is over them; who signed "
+                "it is not checked here (VERIFY.md says how)" % (size, at)
+            )
+
+    def _witnessed(self, note, size, trusted, found):
+        """Whose cosignatures are on a note: for each the newest."""
+        for key in trusted:
+            for seconds in key.confirmed(note):
+                found[key.name] = max(found.get(key.name, (0, 0)), (seconds, size))
+
     def remember(self):
         """Keep the head that was verified, for the next time."""
         if self.memory is None or self.certificate is None or self.exit_code != FINE:
@@ -792,6 +923,8 @@ class Verification:
         if self.certificate:
             yield "trusted key / 信任密钥  %s" % self.certificate["key"].fingerprint
             yield "certificate / 证书     %s" % self.certificate["path"]
+        if self.witnesses is not None:
+            yield "witnesses / 外部见证   %d" % self.witnesses
         yield "events / 事件         %d of %d match / 相符" % (self.good, self.events)
         if getattr(self, "manifest_hash", ""):
             yield "manifest / 清单        sha256 %s" % self.manifest_hash
@@ -831,7 +964,9 @@ def read_certificate(path):
     )
     if not {"log", "hash", "key"} <= set(values):
         raise BadBundle("%s is no certificate of a log" % path)
-    return {**values, "key": Key(values["key"]), "path": str(path)}
+    witnesses = [line[9:] for line in text.splitlines() if line.startswith("witness: ")][:64]
+    values.update(key=Key(values["key"]), witnesses=[WitnessKey(vkey) for vkey in witnesses])
+    return {**values, "path": str(path)}
 
 
 def find_certificate(bundle):

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import translation
 
-from access.roles import ROLE_ACTS
+from access.roles import ROLE_ACTS, WITNESS_ACTS
 from audit.ledger.acts import REGISTRY, Act
 
 HEAD = """# Events
@@ -27,9 +27,8 @@ def document() -> str:
     with translation.override("en"):
         for act in Act:
             entry = REGISTRY[act]
-            roles = (
-                ", ".join(role.value for role, acts in ROLE_ACTS.items() if act in acts)
-                or "the system itself"
+            roles = ", ".join(role.value for role, acts in ROLE_ACTS.items() if act in acts) or (
+                "a witness" if act in WITNESS_ACTS else "the system itself"
             )
             recorded = "yes" if entry.recorded else "no, a permission only"
             lines.append(

@@ -1,7 +1,7 @@
 """manage.py audit_forward: copies of the log outside the house, kept up to date.
 
-It signs in as the console does, which may only read what was sealed. Where to: FUSEBOX_SYSLOG_URL
-and FUSEBOX_CHECKPOINT_DIR.
+It signs in as the console does, which may only read what was sealed. Where to: FUSEBOX_SYSLOG_URL,
+FUSEBOX_CHECKPOINT_DIR, FUSEBOX_TSA_URL.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from audit.office.outside.sink import SinkDown
 
 
 class Command(BaseCommand):
-    help = "Forward sealed events over TLS and drop signed heads into a folder, until stopped."
+    help = (
+        "Forward sealed events over TLS, drop signed heads into a folder and have them "
+        "time-stamped, until stopped."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         once = parser.add_mutually_exclusive_group()
@@ -39,7 +42,9 @@ class Command(BaseCommand):
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error
         if not sinks:
-            raise CommandError("Set FUSEBOX_SYSLOG_URL or FUSEBOX_CHECKPOINT_DIR.", returncode=2)
+            raise CommandError(
+                "Set FUSEBOX_SYSLOG_URL, FUSEBOX_CHECKPOINT_DIR or FUSEBOX_TSA_URL.", returncode=2
+            )
         try:
             if options["check"]:
                 return self._check()

@@ -19,7 +19,7 @@ from audit.ledger.actor import Actor
 from audit.ledger.certificate import Certificate, NotTrusted, read_certificate
 from audit.ledger.custody import Custody, CustodyBroken
 from audit.ledger.report import BAD_INPUT, CANNOT
-from audit.office import actions
+from audit.office import actions, outside_heads
 from audit.office.verifier import verify
 from console.management.os_user import os_user
 
@@ -51,6 +51,9 @@ class Command(BaseCommand):
         if path.is_file():
             arguments += ["--certificate", str(path)]
         code: int = verify.main(arguments)  # type: ignore[no-untyped-call]
+        if code != BAD_INPUT and settings.TSA_CA:
+            for line in outside_heads.archived_stamps(Path(options["bundle"])):
+                self.stdout.write(line)
         return code
 
     def _live(self, options: dict[str, Any]) -> int:
