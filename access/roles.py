@@ -121,6 +121,7 @@ ROLE_ACTS: dict[Role, frozenset[Act]] = {
         Act.AUDIT_FETCH_EXPORT,
         Act.AUDIT_SAVE_SEARCH,
         Act.AUDIT_DELETE_SEARCH,
+        Act.AUDIT_MAKE_EVIDENCE,
         Act.AUDIT_REGISTER_WITNESS,
         Act.AUDIT_REVOKE_WITNESS,
         Act.AUDIT_SETTLE_WITNESS_ALARM,

@@ -41,6 +41,7 @@ MENU: tuple[tuple[str, str | Promise, str, Act], ...] = (
     ("proposal-list", _("Proposals"), "users-group", Act.PROPOSAL_VIEW),
     ("event-list", _("Events"), "history", Act.AUDIT_SEARCH),
     ("log-detail", _("The log"), "shield-lock", Act.AUDIT_VERIFY),
+    ("evidence-list", _("Evidence"), "file-text", Act.AUDIT_MAKE_EVIDENCE),
     ("chat-list", _("Chat"), "message-circle", Act.DEPLOYMENT_USE),
 )
 WITH_OVERVIEW = (Role.SYSTEM, Role.SECURITY)

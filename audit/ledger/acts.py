@@ -118,6 +118,7 @@ class Act(StrEnum):
     AUDIT_REGISTER_WITNESS = "audit.register_witness"
     AUDIT_REVOKE_WITNESS = "audit.revoke_witness"
     AUDIT_WITNESS = "audit.witness"
+    AUDIT_MAKE_EVIDENCE = "audit.make_evidence"
     AUDIT_WITNESS_ALARM = "audit.witness_alarm"
     AUDIT_SETTLE_WITNESS_ALARM = "audit.settle_witness_alarm"
     AUDIT_VERIFY = "audit.verify"
@@ -249,6 +250,7 @@ REGISTRY: dict[Act, Entry] = {
     Act.AUDIT_TIME_STAMP: Entry(_("A signed head was time-stamped")),
     Act.AUDIT_REGISTER_WITNESS: Entry(_("Witness of the log registered"), severity=3),
     Act.AUDIT_REVOKE_WITNESS: Entry(_("Witness of the log revoked"), severity=3),
+    Act.AUDIT_MAKE_EVIDENCE: Entry(_("Evidence pack made"), severity=2),
     Act.AUDIT_WITNESS: Entry(_("Confirm heads of the log as a witness"), recorded=False),
     Act.AUDIT_WITNESS_ALARM: Entry(_("A witness does not recognise the log"), severity=5),
     Act.AUDIT_SETTLE_WITNESS_ALARM: Entry(_("Alarm of a witness settled"), severity=4),

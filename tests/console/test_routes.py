@@ -138,6 +138,9 @@ ROWS: dict[str, tuple[str, str]] = {
     "log-verify-cancel": ("smmmm", "snnvn"),
     "log-certificate": ("snnxn", "snnxn"),
     "log-checkpoint": ("snnxn", "snnxn"),
+    "evidence-list": ("snnon", "snnon"),
+    "evidence-detail": ("snnon", "snnon"),
+    "evidence-paper": ("snnon", "snnon"),
     "witness-list": ("snnon", "snnon"),
     "witness-program": ("snnon", "snnon"),
     "witness-register": ("snnon", "snnvn"),
@@ -262,7 +265,7 @@ def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str
             pk = deployment.pk
         path = template.replace("<uuid:user_pk>", str(people["mallory"].pk))
         for slug in ("<slug:key>", "<slug:pk>"):
-            path = path.replace(slug, "ticket-sorting")
+            path = path.replace(slug, "soc2" if noun == "evidence" else "ticket-sorting")
         path = path.replace("<uuid:file_pk>", str(upload.files.get().pk))
         found[name] = path.replace("<uuid:pk>", str(pk)).replace("<int:pk>", str(pk))
     return found

@@ -1,6 +1,7 @@
 """The auditor's verbs, a module a noun."""
 
 from audit.office.actions.events import export, export_bundle, search, view
+from audit.office.actions.evidence import make_evidence
 from audit.office.actions.exports import (
     cancel_export,
     discard_exports,
@@ -41,6 +42,7 @@ __all__ = [
     "export_bundle",
     "fetch_export",
     "keep_time_stamp",
+    "make_evidence",
     "note_late_witnesses",
     "outside_copy_kept",
     "outside_copy_late",

@@ -103,22 +103,22 @@ def page(about: About, tally: Tally) -> bytes:
 
 
 def _told(about: About, tally: Tally, width: float) -> Iterator[Flowable]:
-    yield Paragraph(_both(_("Audit log summary")), TITLE)
+    yield Paragraph(both(_("Audit log summary")), TITLE)
     yield Spacer(1, 4)
     yield _table(list(_facts(about, tally)), [0.3 * width, 0.7 * width])
-    yield Paragraph(_both(_("Events by outcome")), HEAD)
+    yield Paragraph(both(_("Events by outcome")), HEAD)
     yield _counts(tally.by_outcome, OUTCOME_NAMES, width)
-    yield Paragraph(_both(_("Events by category")), HEAD)
+    yield Paragraph(both(_("Events by category")), HEAD)
     yield _counts(tally.by_category, CATEGORY_NAMES, width)
     yield Spacer(1, 8)
     told = _(
         "The fingerprint is the SHA-256 of the same events exported as JSON Lines. This page is a"
         " view; those bytes are the evidence."
     )
-    for text in _in_both(told):
+    for text in in_both(told):
         yield Paragraph(text, SMALL)
     yield Spacer(1, 14)
-    signed = [_both(_("Checked by, date")), _both(_("Stamp"))]
+    signed = [both(_("Checked by, date")), both(_("Stamp"))]
     yield _table([signed, ["", ""]], [0.5 * width] * 2, heights=[None, 26 * mm])
 
 
@@ -126,27 +126,27 @@ def _facts(about: About, tally: Tally) -> Iterator[list[str]]:
     wanted = about.wanted
     rest = {k: v for k, v in wanted.active().items() if k not in ("start", "end")}
     moments = [_moment(m) for m in (wanted.start, wanted.end)]
-    yield [_both(_("Log")), _plain(settings.FUSEBOX_LOG_ORIGIN)]
+    yield [both(_("Log")), _plain(settings.FUSEBOX_LOG_ORIGIN)]
     yield [
-        _both(_("Range")),
-        " – ".join(moments) if (wanted.start or wanted.end) else _both(_("everything")),
+        both(_("Range")),
+        " – ".join(moments) if (wanted.start or wanted.end) else both(_("everything")),
     ]
     if rest:
-        yield [_both(_("Filter")), _plain("; ".join(f"{k} = {v}" for k, v in rest.items()))]
-    yield [_both(_("Events")), str(tally.events)]
+        yield [both(_("Filter")), _plain("; ".join(f"{k} = {v}" for k, v in rest.items()))]
+    yield [both(_("Events")), str(tally.events)]
     for title, record in ((_("First event"), tally.first), (_("Last event"), tally.last)):
         if record is not None:
             _leaf, at, pk, act, _outcome = record
-            yield [_both(title), f"{_plain(at)} · {_sentence(act)}<br/>{_plain(pk)}"]
-    yield [_both(_("Fingerprint (SHA-256)")), tally.digest]
-    yield [_both(_("Made at")), f"{timezone.localtime():%Y-%m-%d %H:%M:%S %z}"]
+            yield [both(title), f"{_plain(at)} · {_sentence(act)}<br/>{_plain(pk)}"]
+    yield [both(_("Fingerprint (SHA-256)")), tally.digest]
+    yield [both(_("Made at")), f"{timezone.localtime():%Y-%m-%d %H:%M:%S %z}"]
     for name, value in list(about.extra.items())[:MAX_EXTRA]:
         yield [_plain(name), _plain(value)]
 
 
 def _counts(counted: Counter[str], names: dict[str, str | Promise], width: float) -> Table:
     """Name and number, in two columns."""
-    cells = [(_both(names.get(k, k)), str(n)) for k, n in counted.most_common()] or [("–", "0")]
+    cells = [(both(names.get(k, k)), str(n)) for k, n in counted.most_common()] or [("–", "0")]
     half = (len(cells) + 1) // 2
     left, right = cells[:half], [*cells[half:], ("", "")]
     rows = [[*pair, *right[i]] for i, pair in enumerate(left)]
@@ -170,12 +170,12 @@ def _sentence(act: str) -> str:
     return " / ".join(_unique(_plain(sentence(act)) for _language in _languages()))
 
 
-def _both(text: str | Promise) -> str:
-    return " / ".join(_in_both(text))
+def both(text: object) -> str:
+    return " / ".join(in_both(text))
 
 
-def _in_both(text: str | Promise) -> list[str]:
-    return _unique(_plain(text) for _language in _languages())
+def in_both(text: object, limit: int = MAX_LINE) -> list[str]:
+    return _unique(_plain(text, limit) for _language in _languages())
 
 
 def _languages() -> Iterator[str]:
@@ -188,9 +188,9 @@ def _unique(texts: Iterator[str]) -> list[str]:
     return list(dict.fromkeys(texts))
 
 
-def _plain(text: object) -> str:
+def _plain(text: object, limit: int = MAX_LINE) -> str:
     """Text as a paragraph may hold it: no markup, nothing unseen, nothing the font cannot name."""
-    shown = visible(str(text))[:MAX_LINE]
+    shown = visible(str(text))[:limit]
     named = "".join(c if ord(c) <= 0xFFFF else f"<U+{ord(c):04X}>" for c in shown)
     return escape(named)
 

@@ -125,7 +125,7 @@ class Sealed:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=300,
         )
 
 

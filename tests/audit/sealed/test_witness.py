@@ -25,12 +25,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from audit.ledger.cosignature import WitnessKey
 from audit.ledger.note import BadNote, Checkpoint, Signer
 from audit.ledger.tree import SHA256, Edge
-from audit.office.verifier import verify, witness
+from audit.office.verifier import verify as verifying
+from audit.office.verifier import witness as witnessing
 from tests.architecture.source import ROOT
 from tests.audit.sealed.conftest import EVENTS, LOG, Sealed
 from tests.audit.sealed.test_bundle import export
 from tests.ports import free_port
 
+# For Python 3.9, without types.
+verify: Any = verifying
+witness: Any = witnessing
 PROGRAM = ROOT / "audit" / "office" / "verifier" / "witness.py"
 OWN = ("BadBundle", "Tampered", "main", "read_certificate")
 
