@@ -51,7 +51,7 @@ def roles() -> Finding:
 
 
 def passwords() -> Finding:
-    validators: list[dict[str, Any]] = settings.AUTH_PASSWORD_VALIDATORS
+    validators: Any = settings.AUTH_PASSWORD_VALIDATORS
     names = " ".join(validator["NAME"] for validator in validators)
     lengths = [
         validator.get("OPTIONS", {}).get("min_length", 8)
