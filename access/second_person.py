@@ -82,6 +82,11 @@ def register(
     _ways[act] = Way(tuple(roles), apply, fingerprint)
 
 
+def acts() -> list[Act]:
+    """What waits for a second person in this house."""
+    return sorted(_ways)
+
+
 def way_of(act: Act) -> Way:
     """Raises WrongState for an act that no room has registered."""
     if act not in _ways:

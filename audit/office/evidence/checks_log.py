@@ -232,7 +232,9 @@ def kept_long_enough() -> Finding:
     good = first is not None or age >= FLOOR
     return Finding(
         OK if good else RED,
-        say(_("Floor: 183 days. The database role of the console cannot remove events.")),
+        say(
+            _("At least 183 days are asked for. The console's database role cannot remove events.")
+        ),
         say(
             _("The very first event is there, %(days)s days old: %(oldest)s.")
             if first
@@ -290,7 +292,10 @@ def hash_profile() -> Finding:
     gm = settings.LOG_HASH == "sm3"
     return Finding(
         ATTENTION if gm else RED,
-        say(_("The log's hash is %(hash)s."), hash=settings.LOG_HASH.upper()),
+        say(
+            _("The log's hash is %(hash)s."),
+            hash={"sha256": "SHA-256", "sm3": "SM3"}[settings.LOG_HASH],
+        ),
         say(
             _(
                 "Heads are signed with Ed25519. No certified cryptographic module (SM2) signs them"

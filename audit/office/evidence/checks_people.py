@@ -116,7 +116,11 @@ def tls() -> Finding:
         say(_("TLS: secure cookies and HSTS are on."))
         if settings.BEHIND_TLS
         else say(_("TLS is off (FUSEBOX_BEHIND_TLS): cookies also go over plain HTTP.")),
-        say(_("The console's address is %(url)s."), url=settings.FUSEBOX_PUBLIC_URL),
+        say(
+            _("Cookies for TLS only: %(cookies)s. Strict transport: %(seconds)s seconds."),
+            cookies=_("yes") if settings.SESSION_COOKIE_SECURE else _("no"),
+            seconds=settings.SECURE_HSTS_SECONDS,
+        ),
     )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from django.apps import apps
 from django.conf import settings
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
+from access.models import Proposal
+from access.second_person import acts as second_person_acts
 from audit.ledger.acts import Act
 from audit.ledger.models import Personal
 from audit.office.evidence.finding import (
@@ -104,23 +107,23 @@ def erasure() -> Finding:
 
 
 def assessments() -> Finding:
+    found = [m for m in apps.get_models() if "assessment" in m.__name__.lower()]
     return Finding(
-        RED,
+        ATTENTION if found else RED,
         say(_("There is no register of impact assessments in this version.")),
-        say(_("Acts about assessments in the registry: %(count)s."), count=len(_named("assess"))),
+        say(_("Tables for them in the database: %(count)s."), count=len(found)),
     )
 
 
 def labels() -> Finding:
+    """Does anything carry a mark of how sensitive it is?"""
+    names = [field.name for model in apps.get_models() for field in model._meta.get_fields()]
+    found = [name for name in names if name in ("sensitivity", "security_label")]
     return Finding(
-        RED,
+        ATTENTION if found else RED,
         say(_("There are no security labels on people or deployments in this version.")),
-        say(_("Acts about security labels in the registry: %(count)s."), count=len(_named("secl"))),
+        say(_("Fields for them in the database: %(count)s."), count=len(found)),
     )
-
-
-def _named(part: str) -> list[Act]:
-    return [act for act in Act if part in act.value]
 
 
 def stops() -> Finding:
@@ -193,9 +196,10 @@ def alarms() -> Finding:
 
 
 def second_person() -> Finding:
-    """Must anything be approved by a second person? Two-person mode."""
-    acts = of_category("proposal", "approval")
-    if not acts:
+    """Must anything be approved by a second person, and is that switched on?"""
+    waiting = second_person_acts()
+    steps = of_category("proposal")
+    if not waiting:
         return Finding(
             RED,
             say(
@@ -205,13 +209,19 @@ def second_person() -> Finding:
                 )
             ),
             of_acts(
-                _("Acknowledgements: %(count)s; last: %(last)s."),
-                Act.AUDIT_ACKNOWLEDGE,
-                days=None,
+                _("Acknowledgements: %(count)s; last: %(last)s."), Act.AUDIT_ACKNOWLEDGE, days=None
             ),
         )
+    alone = Proposal.objects.filter(alone=True).count()
+    on = settings.SECOND_PERSON
     return Finding(
-        OK,
-        say(_("Some changes are proposed by one and approved by another person.")),
-        of_acts(_("%(count)s steps of proposals in 30 days; last: %(last)s."), *acts),
+        RED if not on else ATTENTION if alone else OK,
+        say(_("A second person must approve: %(acts)s."), acts=", ".join(waiting))
+        if on
+        else say(_("The second person is switched off (FUSEBOX_SECOND_PERSON).")),
+        of_acts(
+            _("%(count)s steps of proposals in 30 days; applied alone: %(alone)s; last: %(last)s."),
+            *steps,
+            alone=alone,
+        ),
     )
