@@ -294,7 +294,7 @@ def hash_profile() -> Finding:
         ATTENTION if gm else RED,
         say(
             _("The log's hash is %(hash)s."),
-            hash={"sha256": "SHA-256", "sm3": "SM3"}[settings.LOG_HASH],
+            hash="SM3" if gm else "SHA-256",
         ),
         say(
             _(

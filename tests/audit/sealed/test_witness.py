@@ -382,7 +382,7 @@ def test_another_history_under_the_same_key_alarms_both_sides(
     )
     shutil.rmtree(sealed.folder)
     shutil.copytree(tmp_path / "kept", sealed.folder)
-    sealed.happen(3)
+    sealed.happen(30)
     sealed.seal()
     assert sealed.verify(own_head=True).exit_code == 0, "nobody inside would notice"
     done = watched.run("once")
