@@ -43,6 +43,7 @@ MENU: tuple[tuple[str, str | Promise, str, Act], ...] = (
     ("log-detail", _("The log"), "shield-lock", Act.AUDIT_VERIFY),
     ("evidence-list", _("Evidence"), "file-text", Act.AUDIT_MAKE_EVIDENCE),
     ("chat-list", _("Chat"), "message-circle", Act.DEPLOYMENT_USE),
+    ("task-list", _("Tasks"), "file-text", Act.DEPLOYMENT_USE),
 )
 WITH_OVERVIEW = (Role.SYSTEM, Role.SECURITY)
 

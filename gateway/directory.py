@@ -226,7 +226,7 @@ WHERE coalesce(g.user_id, m.user_id) IS NOT NULL
 """
 _ROUTES = """
 SELECT d.id, d.name, d.state, d.live_at, p.id, r.number, m.name, m.digest, r.schema,
-       r.parameters,
+       r.parameters, m.context_length,
        n.id, n.name, n.url, n.status, n.sealed, n.ca, n.client_certificate
 FROM deployments_deployment d
 LEFT JOIN (
@@ -276,7 +276,7 @@ def _routes(rows: list[tuple[Any, ...]]) -> dict[str, Route]:
 
 
 def _endpoint(deployment: str, replica: list[Any]) -> Endpoint | None:
-    pk, number, model, digest, schema, parameters, *reached = replica
+    pk, number, model, digest, schema, parameters, trained, *reached = replica
     node, name, url, status, sealed, ca, certificate = reached
     if pk is None:
         return None
@@ -294,5 +294,11 @@ def _endpoint(deployment: str, replica: list[Any]) -> Endpoint | None:
         digest,
         schema,
         {name: parameters[name] for name in SAMPLING if name in parameters},
-        int(parameters.get("num_ctx", DEFAULT_NUM_CTX)),
+        _context(parameters, trained),
     )
+
+
+def _context(parameters: dict[str, Any], trained: int | None) -> int:
+    """As much as the revision asks for; a node never gives more than the model was made for."""
+    asked = int(parameters.get("num_ctx", DEFAULT_NUM_CTX))
+    return min(asked, trained) if trained else asked

@@ -21,6 +21,7 @@ from access.errors import Denied
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from console.requests import PageRequest
+from console.task_shape import is_task
 from deployments.models import Deployment
 from gateway import pipeline, runtime
 from gateway.wire.openai import ApiError, parse_chat
@@ -36,9 +37,14 @@ def chat_list(request: PageRequest) -> HttpResponse:
 
 def deployment_use(request: PageRequest, pk: UUID) -> HttpResponse:
     """The chat page of one deployment."""
-    deployment = policy.get_for(request.actor, Act.DEPLOYMENT_USE, Deployment.objects.present(), pk)
+    rows = Deployment.objects.present().select_related("current")
+    deployment = policy.get_for(request.actor, Act.DEPLOYMENT_USE, rows, pk)
     policy.require(request.actor, Act.DEPLOYMENT_USE, pk, deployment_id=deployment.pk)
-    context = {"deployment": deployment, "public_url": settings.FUSEBOX_PUBLIC_URL}
+    context = {
+        "deployment": deployment,
+        "is_task": is_task(deployment.current),
+        "public_url": settings.FUSEBOX_PUBLIC_URL,
+    }
     return render(request, "chat/chat.html", context)
 
 

@@ -204,7 +204,7 @@ PAGES = {
         "/service-accounts/create/",
     ],
     "audit": ["/audit/events/", "/audit/exports/", "/audit/log/"],
-    "member": ["/chat/", "/account/"],
+    "member": ["/chat/", "/tasks/", "/account/"],
 }
 # What stays Latin on a Chinese page: names that people gave, and answers of models.
 NAMES = "|".join(

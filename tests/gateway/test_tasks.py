@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -147,3 +150,51 @@ def test_openais_client_shows_the_raw_text_of_an_error(sorter: Console) -> None:
         client.post("/tasks/sorter", body={"input": "x" * 3_000}, cast_to=object)
     assert refused.value.code == "input_too_long"
     assert refused.value.body["context"] == 256  # type: ignore[index, call-overload]
+
+
+def test_a_node_that_dies_under_a_task_is_told_and_comes_back(sorter: Console) -> None:
+    found: list[httpx.Response] = []
+    story = "Tell me a very long story about the sea, with all its waves."
+    asking = threading.Thread(target=lambda: found.append(run(sorter, story, "assistant")))
+    asking.start()
+    wait_admitted(sorter)
+    os.kill(sorter.children("ollama-lib serve|bin/ollama serve")[0], signal.SIGKILL)
+    asking.join(300)
+    assert found[0].status_code == 502, found[0].text
+    assert found[0].json()["error"]["code"] in ("node_unreachable", "node_error")
+    admitted, ended = events_of(sorter, found[0])
+    assert (admitted[0], ended[0], ended[1]) == ("inference.admitted", "inference.aborted", "error")
+    deadline = time.monotonic() + 300
+    while run(sorter, "The printer is broken.").status_code != 200:
+        assert time.monotonic() < deadline
+        time.sleep(1)
+
+
+def wait_admitted(console: Console) -> None:
+    """Until the last event is a request that is under way."""
+    deadline = time.monotonic() + 120
+    while True:
+        [(act,)] = console.query(
+            "SELECT act FROM ledger_event WHERE act LIKE 'inference.%%' ORDER BY id DESC LIMIT 1"
+        )
+        if act == "inference.admitted":
+            return
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_grant_taken_back_between_two_rows_refuses_the_second(sorter: Console) -> None:
+    [(grant, deployment, user)] = sorter.query(
+        "SELECT g.id, g.deployment_id, g.user_id FROM access_grant g "
+        "JOIN deployments_deployment d ON d.id = g.deployment_id WHERE d.name = %s",
+        NAME,
+    )
+    security = sorter.sign_in("security")
+    security.post(f"/grants/{grant}/revoke/")
+    deadline = time.monotonic() + 30
+    while (answer := run(sorter, "x" * 3_000)).status_code != 404:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert answer.json()["error"]["code"] == "model_not_found"
+    assert events_of(sorter, answer)[0][2]["reason"] == "not_granted"
+    security.post(f"/deployments/{deployment}/grant/", user=str(user), team="")
