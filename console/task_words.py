@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 if TYPE_CHECKING:
@@ -42,6 +41,51 @@ TYPES: dict[str, StrOrPromise] = {
     "boolean": gettext_lazy("“%(field)s” must be yes or no."),
     "array": gettext_lazy("“%(field)s” must be a list."),
 }
+# Everything that the page's script says.
+PAGE: dict[str, StrOrPromise] = {
+    "waiting": gettext_lazy("Waiting"),
+    "running": gettext_lazy("Under way"),
+    "done": gettext_lazy("Answered"),
+    "failed": gettext_lazy("Failed"),
+    "long": gettext_lazy("Too long"),
+    "edited": gettext_lazy("Answered, edited by you"),
+    "summary": gettext_lazy("{done} of {all} answered, {failed} failed, {waiting} waiting"),
+    "finished": gettext_lazy("Finished: {done} answered, {failed} failed."),
+    "stopped": gettext_lazy("Stopped. {waiting} texts are still waiting."),
+    "stoppedBecause": gettext_lazy("Stopped, because the same thing failed several times: {why}"),
+    "added": gettext_lazy("{count} texts added."),
+    "nothing": gettext_lazy("There is no text to add."),
+    "tooMany": gettext_lazy("A table has at most {most} texts. {left} were not added."),
+    "longHint": gettext_lazy("About {have} tokens; about {room} fit. It was not sent, because a part of it would have been cut off."),
+    "split": gettext_lazy("Split into {count} parts"),
+    "anyway": gettext_lazy("Send it as it is"),
+    "part": gettext_lazy("part {number} of {count}"),
+    "again": gettext_lazy("Try again"),
+    "remove": gettext_lazy("Remove"),
+    "raw": gettext_lazy("What the model wrote"),
+    "cut": gettext_lazy("The answer ends at its longest and may be incomplete."),
+    "answer": gettext_lazy("Answer"),
+    "text": gettext_lazy("Text"),
+    "state": gettext_lazy("State"),
+    "problem": gettext_lazy("What is wrong"),
+    "row": gettext_lazy("Row {number}: {column}"),
+    "yes": gettext_lazy("yes"),
+    "no": gettext_lazy("no"),
+    "noNumber": gettext_lazy("This is no number."),
+    "noJson": gettext_lazy("This is no valid JSON."),
+    "broken": gettext_lazy("The connection broke. Try again."),
+    "signedOut": gettext_lazy("You have been signed out. Sign in again in another tab, then go on here; the table stays."),
+    "denied": gettext_lazy("You are no longer granted this. What was answered stays in the table until you leave."),
+    "reading": gettext_lazy("Reading {name} …"),
+    "read": gettext_lazy("{name}: {count} texts"),
+    "refused": gettext_lazy("{name}: {why}"),
+    "tooLarge": gettext_lazy("It is larger than {most} MB. Split it, or paste the part that matters."),
+    "copied": gettext_lazy("The table is copied."),
+    "notCopied": gettext_lazy("The browser does not let the page copy. Download it instead."),
+    "saved": gettext_lazy("The table is downloaded."),
+    "notSaved": gettext_lazy("The file could not be made. Try again."),
+    "clear": gettext_lazy("Remove all texts and their answers from this page? They are kept nowhere else."),
+}  # fmt: skip
 MISSING = re.compile(r"^'(.+)' is a required property$")
 
 
@@ -65,48 +109,4 @@ def _problem(problem: dict[str, str]) -> str:
 
 
 def of_page() -> dict[str, str]:
-    """Everything that the page's script says."""
-    return {
-        "waiting": _("Waiting"),
-        "running": _("Under way"),
-        "done": _("Answered"),
-        "failed": _("Failed"),
-        "long": _("Too long"),
-        "edited": _("Answered, edited by you"),
-        "summary": _("{done} of {all} answered, {failed} failed, {waiting} waiting"),
-        "finished": _("Finished: {done} answered, {failed} failed."),
-        "stopped": _("Stopped. {waiting} texts are still waiting."),
-        "stoppedBecause": _("Stopped, because the same thing failed several times: {why}"),
-        "added": _("{count} texts added."),
-        "nothing": _("There is no text to add."),
-        "tooMany": _("A table has at most {most} texts. {left} were not added."),
-        "longHint": _("About {have} tokens; about {room} fit. It was not sent, because a part of it would have been cut off."),
-        "split": _("Split into {count} parts"),
-        "anyway": _("Send it as it is"),
-        "part": _("part {number} of {count}"),
-        "again": _("Try again"),
-        "remove": _("Remove"),
-        "raw": _("What the model wrote"),
-        "cut": _("The answer ends at its longest and may be incomplete."),
-        "answer": _("Answer"),
-        "text": _("Text"),
-        "state": _("State"),
-        "problem": _("What is wrong"),
-        "row": _("Row {number}: {column}"),
-        "yes": _("yes"),
-        "no": _("no"),
-        "noNumber": _("This is no number."),
-        "noJson": _("This is no valid JSON."),
-        "broken": _("The connection broke. Try again."),
-        "signedOut": _("You have been signed out. Sign in again in another tab, then go on here; the table stays."),
-        "denied": _("You are no longer granted this. What was answered stays in the table until you leave."),
-        "reading": _("Reading {name} …"),
-        "read": _("{name}: {count} texts"),
-        "refused": _("{name}: {why}"),
-        "tooLarge": _("It is larger than {most} MB. Split it, or paste the part that matters."),
-        "copied": _("The table is copied."),
-        "notCopied": _("The browser does not let the page copy. Download it instead."),
-        "saved": _("The table is downloaded."),
-        "notSaved": _("The file could not be made. Try again."),
-        "clear": _("Remove all texts and their answers from this page? They are kept nowhere else."),
-    }  # fmt: skip
+    return {name: str(words) for name, words in PAGE.items()}
