@@ -74,7 +74,7 @@ class Visitor:
     def words_outside(self, allowed: str) -> list[str]:
         """Runs of Latin letters on the page that are neither names nor `allowed`.
 
-        What is marked as English is left out: reasons are stored as they were given.
+        What is marked as English is left out: what Ollama said stays as it was said.
         """
         shown = self.page.inner_text("body")
         for marked in self.page.locator("[lang=en]").all_inner_texts():

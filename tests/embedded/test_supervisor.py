@@ -21,7 +21,9 @@ CHILDREN = [
     "valkey-server",
     "ollama-lib serve",
     "uvicorn",
-    "celery.*worker",
+    "celery.*worker@",
+    "celery.*operations@",
+    "celery.*transfers@",
     "celery.*beat",
     "audit_seal",
 ]
