@@ -103,6 +103,11 @@ ROLE_ACTS: dict[Role, frozenset[Act]] = {
         Act.KEY_VIEW,
         Act.KEY_ISSUE,
         Act.KEY_REVOKE,
+        Act.USER_ERASE,
+        Act.CAPTURE_VIEW,
+        Act.CAPTURE_SET,
+        Act.CAPTURE_END,
+        Act.CONTENT_CLOSE,
         Act.DEPLOYMENT_VIEW,
         Act.MODEL_VIEW,
         Act.MODEL_APPROVE,
@@ -113,6 +118,12 @@ ROLE_ACTS: dict[Role, frozenset[Act]] = {
     Role.AUDIT: EVERYONE
     | PROPOSALS
     | {
+        Act.CAPTURE_VIEW,
+        Act.CAPTURE_END,
+        Act.CONTENT_OPEN,
+        Act.CONTENT_LIST,
+        Act.CONTENT_VIEW,
+        Act.CONTENT_CLOSE,
         Act.AUDIT_SEARCH,
         Act.AUDIT_VIEW,
         Act.AUDIT_EXPORT,

@@ -26,6 +26,9 @@ class Act(StrEnum):
     USER_ENABLE = "user.enable"
     USER_RESET_PASSWORD = "user.reset_password"
     USER_CHANGE_PASSWORD = "user.change_password"
+    USER_ERASE = "user.erase"
+    USER_ERASED = "user.erased"
+    USER_RESTRICTED = "user.restricted"
     SERVICE_ACCOUNT_CREATE = "service_account.create"
 
     TEAM_VIEW = "team.view"
@@ -103,6 +106,16 @@ class Act(StrEnum):
     INFERENCE_REFUSED = "inference.refused"
     INFERENCE_ABORTED = "inference.aborted"
 
+    CAPTURE_VIEW = "capture.view"
+    CAPTURE_SET = "capture.set"
+    CAPTURE_END = "capture.end"
+
+    CONTENT_OPEN = "content.open"
+    CONTENT_LIST = "content.list"
+    CONTENT_VIEW = "content.view"
+    CONTENT_CLOSE = "content.close"
+    CONTENT_EXPIRE = "content.expire"
+
     AUDIT_SEARCH = "audit.search"
     AUDIT_VIEW = "audit.view"
     AUDIT_EXPORT = "audit.export"
@@ -171,6 +184,9 @@ REGISTRY: dict[Act, Entry] = {
     Act.USER_ENABLE: Entry(_("Account enabled"), severity=2),
     Act.USER_RESET_PASSWORD: Entry(_("Password reset"), severity=3),
     Act.USER_CHANGE_PASSWORD: Entry(_("Own password changed"), severity=2),
+    Act.USER_ERASE: Entry(_("Erasure of a person decided"), severity=4),
+    Act.USER_ERASED: Entry(_("Values of an erased person taken away"), severity=3),
+    Act.USER_RESTRICTED: Entry(_("Values of an erased person kept for a time, hidden"), severity=3),
     Act.SERVICE_ACCOUNT_CREATE: Entry(_("Service account created"), severity=2),
     Act.TEAM_VIEW: Entry(_("View teams"), recorded=False),
     Act.TEAM_CREATE: Entry(_("Team created")),
@@ -236,6 +252,14 @@ REGISTRY: dict[Act, Entry] = {
     Act.INFERENCE_COMPLETED: Entry(_("Request answered")),
     Act.INFERENCE_REFUSED: Entry(_("Request refused"), severity=3),
     Act.INFERENCE_ABORTED: Entry(_("Request aborted"), severity=3),
+    Act.CAPTURE_VIEW: Entry(_("View what is kept of prompts and answers"), recorded=False),
+    Act.CAPTURE_SET: Entry(_("Keeping of prompts or answers begun or changed"), severity=4),
+    Act.CAPTURE_END: Entry(_("Keeping of prompts or answers ended"), severity=3),
+    Act.CONTENT_OPEN: Entry(_("Captured content opened for reading"), severity=4),
+    Act.CONTENT_LIST: Entry(_("Captured content listed"), severity=4),
+    Act.CONTENT_VIEW: Entry(_("Captured content read"), severity=4),
+    Act.CONTENT_CLOSE: Entry(_("Reading of captured content closed"), severity=2),
+    Act.CONTENT_EXPIRE: Entry(_("Captured content past its period destroyed"), severity=2),
     Act.AUDIT_SEARCH: Entry(_("Audit log searched")),
     Act.AUDIT_VIEW: Entry(_("Event opened")),
     Act.AUDIT_EXPORT: Entry(_("Audit log exported"), severity=2),

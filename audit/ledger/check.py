@@ -17,6 +17,7 @@ import psycopg
 from audit.ledger import guards
 from audit.ledger.certificate import Certificate, NotTrusted, trusted
 from audit.ledger.checked_event import Numbering, columns_of, problem_of
+from audit.ledger.erased import ERASED, Erasures
 from audit.ledger.note import BadNote, Checkpoint, PublicKey, open_note, read_checkpoint
 from audit.ledger.report import Report
 from audit.ledger.sealing import LEVELS
@@ -87,13 +88,18 @@ class Verification:
         with ExitStack() as stack:
             leaves = stack.enter_context(_snapshot(self._conninfo, None))
             name = leaves.execute("SELECT pg_export_snapshot()").fetchone()
-            events = stack.enter_context(_snapshot(self._conninfo, str(name and name[0])))
+            events, erased = (
+                stack.enter_context(_snapshot(self._conninfo, str(name and name[0])))
+                for _each in range(2)
+            )
+            self._erasures = Erasures(self.report, _copy(erased, ERASED, ["bytea"] * 2 + ["text"]))
             self._trust(leaves)
             trees = self._trees(leaves)
             for problem in guards.missing(leaves, truncate=self._truncate_guards):
                 self.report.tampered(f"a guard of the log is gone: {problem}")
             self._walk(trees, leaves, events)
             self._waiting(leaves)
+            self._erasures.compare(leaves)
         for problem in self._numbering.gaps:
             self.report.incomplete(problem)
         return self.report
@@ -184,7 +190,7 @@ class Verification:
     # --- leaves and events --------------------------------------------------------------------
 
     def _walk(self, trees: list[Head], leaves: Connection, events: Connection) -> None:
-        source = _events(events, self._first_event(leaves, trees))
+        source = self._erasures.beside(_events(events, self._first_event(leaves, trees)))
         known: dict[bytes, Row] = {}
         for tree in trees:
             if tree is trees[-1] or not self.since:

@@ -10,6 +10,7 @@ import orjson
 
 from audit.ledger.canonical import clean_text, commitment, read
 from audit.ledger.canonical import leaf_hash as sha256_of
+from audit.ledger.erased import after_erasure
 from audit.ledger.tree import SHA256, Hasher
 
 COLUMNS = (
@@ -30,7 +31,8 @@ def problem_of(row: tuple[Any, ...], hasher: Hasher, sealed: bytes) -> str:
     """What is wrong with an event, empty when nothing is.
 
     row: id (16 bytes), leaf, leaf_hash, boot, wseq, columns as one text, the key and the JSON of
-    the personal values, the address; sealed: the hash that its leaf in the tree has.
+    the personal values, the address, what an erasure says of them (None when there was none);
+    sealed: the hash that its leaf in the tree has.
     """
     data, stored = row[1], row[2]
     if hasher.leaf(data) != sealed:
@@ -53,6 +55,8 @@ def _against(leaf: Mapping[str, Any], row: tuple[Any, ...]) -> str:
     claimed = (leaf.get("boot", "").replace("-", ""), leaf.get("wseq"))
     if (boot.hex() if boot else "", number) != claimed:
         return "its number is not that of its bytes"
+    if row[9] is not None:
+        return after_erasure(leaf.get("red") or {}, row[6], row[7], row[8], row[9])
     return _personal(leaf.get("red") or {}, row[6], row[7], row[8])
 
 

@@ -48,6 +48,7 @@ class Draft:
     """What a verb says of an act; `build` makes the event of it.
 
     appr: the proposal by which a second person let it happen: its id, the approver's, the reason.
+    content: what was kept of a request's words, and commitments to them; never the words.
     """
 
     actor: Actor
@@ -60,6 +61,7 @@ class Draft:
     rule: str = ""
     ai: Mapping[str, Any] = field(default_factory=dict)
     use: Mapping[str, Any] = field(default_factory=dict)
+    content: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     appr: Mapping[str, Any] = field(default_factory=dict)
 
@@ -159,7 +161,7 @@ def _content(draft: Draft, red: _Commitments) -> dict[str, Any]:
         content["reason"] = clean_text(draft.reason)
     if draft.changes:
         content["chg"] = [_change(c, red) for c in draft.changes[:MAX_ITEMS]]
-    for name in ("ai", "use", "details", "appr"):
+    for name in ("ai", "use", "details", "content", "appr"):
         if value := getattr(draft, name):
             content[name] = {k: _plain(v) for k, v in value.items()}
     return content

@@ -30,6 +30,7 @@ __all__ = [
     "LogUnavailable",
     "NotInTransaction",
     "Obj",
+    "approval",
     "approved_by",
     "record",
     "record_alone",
@@ -80,6 +81,11 @@ def approved_by(**approval: Any) -> Iterator[None]:
         yield
     finally:
         _approval.reset(token)
+
+
+def approval() -> Mapping[str, Any]:
+    """The proposal that is being applied: id, approver, reason; empty when there is none."""
+    return _approval.get()
 
 
 def writer_name(kind: str) -> str:

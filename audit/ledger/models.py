@@ -87,6 +87,28 @@ class Personal(models.Model):
         return f"personal values of {self.event_id}"
 
 
+class Erased(models.Model):
+    """That personal values of an event were erased, and by which recorded erasure (its event).
+
+    `rest` commits to what remains of the event's values, under a new key; empty when none does.
+    Rows come in through the owner's function `ledger_erase` alone; of one event the last holds.
+    """
+
+    event_id = models.UUIDField()
+    erasure_id = models.UUIDField()
+    rest = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name_plural = "erased"
+        constraints = [
+            models.UniqueConstraint(fields=["event_id", "erasure_id"], name="erased_once_each")
+        ]
+        indexes = [models.Index(fields=["event_id", "id"], name="erased_by_event")]
+
+    def __str__(self) -> str:
+        return f"{self.event_id} by {self.erasure_id}"
+
+
 class Mention(models.Model):
     """An object of an event besides its first, so that everything about an object is found.
 

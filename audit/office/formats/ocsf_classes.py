@@ -37,6 +37,7 @@ CATEGORIES: dict[str, int] = {
     "team": GROUP,
     "deployment": LIFECYCLE,
     "inference": API,
+    "content": DATASTORE,
     "audit": DATASTORE,
 }
 # What the word after the dot means as an activity of a class; what has no row is OTHER.
@@ -44,12 +45,14 @@ ACTIVITIES: dict[int, dict[str, int]] = {
     AUTHENTICATION: {"login": 1, "logout": 2},
     ACCOUNT_CHANGE: {
         "create": 1, "enable": 2, "change_password": 3, "reset_password": 4, "disable": 5,
+        "erase": 6, "erased": 6,
     },
     ENTITY: {
         "create": 1, "register": 1, "import": 1, "pull": 1, "issue": 1,
         "view": 2, "refresh": 2, "extract": 2,
         "update": 3, "status": 3, "cancel": 3, "retry": 3, "finished": 3, "approve": 3,
         "delete": 4, "remove": 4, "revoke": 4,
+        "set": 3, "end": 3,
     },
     USER_ACCESS: {"set_role": 1},
     GROUP: {"add_member": 3, "remove_member": 4, "delete": 5, "create": 6},
@@ -59,7 +62,7 @@ ACTIVITIES: dict[int, dict[str, int]] = {
         "stopped": 4,
     },
     API: {"admitted": 1, "completed": 1, "refused": 1, "aborted": 1, "use": 1, "try": 1},
-    DATASTORE: {"search": 4, "view": 1},
+    DATASTORE: {"search": 4, "list": 4, "view": 1, "expire": 7},
 }  # fmt: skip
 # Acts that are not of the class of their category.
 ACTS: dict[str, int] = {
