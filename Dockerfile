@@ -15,7 +15,7 @@ ENV PATH=/opt/fusebox/bin:$PATH \
     FUSEBOX_STATIC_ROOT=/srv/static
 RUN groupadd --system --gid 10001 fusebox \
     && useradd --system --uid 10001 --gid fusebox --home-dir /data --shell /usr/sbin/nologin fusebox \
-    && install --directory --owner fusebox --group fusebox /data /data/sealer /data/certificate
+    && install --directory --owner fusebox --group fusebox /data /data/sealer /data/certificate /data/content-keys
 COPY --from=build /opt/fusebox /opt/fusebox
 WORKDIR /app
 COPY manage.py ./

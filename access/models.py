@@ -49,6 +49,7 @@ class User(AbstractBaseUser):
     must_change_password = models.BooleanField(default=False)
     created_by = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
+    erased_at = models.DateTimeField(null=True)
 
     USERNAME_FIELD = "username"
     objects = UserManager()
@@ -62,6 +63,9 @@ class User(AbstractBaseUser):
             models.CheckConstraint(
                 condition=Q(kind=UserKind.PERSON) | Q(role=Role.MEMBER),
                 name="service_account_is_no_administrator",
+            ),
+            models.CheckConstraint(
+                condition=Q(erased_at=None) | Q(is_active=False), name="erased_account_is_closed"
             ),
         ]
 

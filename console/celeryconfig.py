@@ -23,6 +23,8 @@ beat_schedule = {
     "dispatch-forgotten-audit": {"task": "audit.dispatch_forgotten", "schedule": 30.0},
     "verify-nightly": {"task": "audit.verify_nightly", "schedule": crontab(hour=2, minute=30)},
     "late-witnesses": {"task": "audit.note_late_witnesses", "schedule": 300.0},
+    "expire-content": {"task": "audit.expire_content", "schedule": 3600.0},
+    "erase": {"task": "audit.erase", "schedule": 60.0},
     "discard-exports": {"task": "audit.discard_exports", "schedule": 3600.0},
     "expire-proposals": {"task": "access.expire_proposals", "schedule": 60.0},
     "discard-stale-uploads": {"task": "deployments.discard_stale_uploads", "schedule": 3600.0},

@@ -42,6 +42,7 @@ MENU: tuple[tuple[str, str | Promise, str, Act], ...] = (
     ("event-list", _("Events"), "history", Act.AUDIT_SEARCH),
     ("log-detail", _("The log"), "shield-lock", Act.AUDIT_VERIFY),
     ("evidence-list", _("Evidence"), "file-text", Act.AUDIT_MAKE_EVIDENCE),
+    ("capture-list", _("Captured content"), "lock", Act.CAPTURE_VIEW),
     ("chat-list", _("Chat"), "message-circle", Act.DEPLOYMENT_USE),
     ("task-list", _("Tasks"), "file-text", Act.DEPLOYMENT_USE),
 )

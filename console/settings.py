@@ -227,6 +227,11 @@ DOCUMENT_SECONDS = env.int("FUSEBOX_DOCUMENT_SECONDS", 20)
 DOCUMENT_MEMORY_BYTES = env.int("FUSEBOX_DOCUMENT_MEMORY_MB", 768) * 1_000_000
 EXPORTS = Path(env.str("FUSEBOX_EXPORTS", "") or DATA_DIR / "exports")
 SCENARIOS = Path(env.str("FUSEBOX_SCENARIOS", "") or DATA_DIR / "scenarios")
+# Not beside the database, and not in its backups: whoever has both can read what was captured.
+CONTENT_KEYS = Path(env.str("FUSEBOX_CONTENT_KEYS", "") or DATA_DIR / "content-keys")
+CONTENT_MAX_DAYS = env.int("FUSEBOX_CONTENT_MAX_DAYS", 30)
+CONTENT_MAX_KB = env.int("FUSEBOX_CONTENT_MAX_KB", 256)
+CONTENT_CIPHER = {"sha256": "aes-256-gcm", "sm3": "sm4-gcm"}[LOG_HASH]
 BUNDLE_KEY = Path(env.str("FUSEBOX_BUNDLE_KEY", "") or DATA_DIR / "bundle.key")
 BUNDLE_TRUST: list[str] = env.list("FUSEBOX_BUNDLE_TRUST", [])
 

@@ -6,8 +6,11 @@ from django.urls import include, path
 
 from console.views import (
     audit,
+    capture,
     chat,
+    content,
     deployments,
+    erasure,
     evidence,
     exports,
     home,
@@ -103,6 +106,7 @@ urlpatterns = [
     path(
         "people/<uuid:pk>/reset-password/", people.user_reset_password, name="user-reset-password"
     ),
+    path("people/<uuid:pk>/erase/", erasure.user_erase, name="user-erase"),
     path("teams/", teams.team_list, name="team-list"),
     path("teams/create/", teams.team_create, name="team-create"),
     path("teams/<uuid:pk>/", teams.team_detail, name="team-detail"),
@@ -122,6 +126,14 @@ urlpatterns = [
     path("proposals/<uuid:pk>/approve/", proposals.proposal_approve, name="proposal-approve"),
     path("proposals/<uuid:pk>/reject/", proposals.proposal_reject, name="proposal-reject"),
     path("proposals/<uuid:pk>/withdraw/", proposals.proposal_withdraw, name="proposal-withdraw"),
+    path("deployments/<uuid:pk>/capture/", capture.capture_set, name="capture-set"),
+    path("capture/", capture.capture_list, name="capture-list"),
+    path("capture/<uuid:pk>/end/", capture.capture_end, name="capture-end"),
+    path("content/", content.opening_list, name="opening-list"),
+    path("content/ask/", content.opening_request, name="opening-request"),
+    path("content/<uuid:pk>/", content.opening_detail, name="opening-detail"),
+    path("content/<uuid:pk>/close/", content.opening_close, name="opening-close"),
+    path("content/<uuid:pk>/<uuid:content_pk>/", content.content_view, name="content-view"),
     path("audit/events/", audit.event_list, name="event-list"),
     path("audit/events/<uuid:pk>/", audit.event_detail, name="event-detail"),
     path("audit/events/counts/", searches.event_counts, name="event-counts"),

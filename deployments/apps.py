@@ -6,3 +6,9 @@ from django.apps import AppConfig
 class DeploymentsConfig(AppConfig):
     name = "deployments"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from audit.office.content import leftovers
+        from deployments.forget import forget
+
+        leftovers.also(forget)

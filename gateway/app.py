@@ -152,11 +152,12 @@ async def _attended(exchange: Exchange, working: Coroutine[Any, Any, None]) -> N
 
 async def _answer(exchange: Exchange, asked: Awaitable[pipeline.Answer]) -> None:
     answer = await asked
+    told = [(b"x-fusebox-kept", answer.kept.encode())] if answer.kept else []
     if answer.chunks is None:
-        await exchange.reply(200, answer.body)
+        await exchange.reply(200, answer.body, *told)
         return
     async with aclosing(answer.chunks) as chunks:
-        await exchange.start(200, answer.content_type)
+        await exchange.start(200, answer.content_type, *told)
         async for chunk in chunks:
             await exchange.send({"type": "http.response.body", "body": chunk, "more_body": True})
         await exchange.send({"type": "http.response.body", "body": b""})

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from audit.ledger.event import Draft, Obj
 from audit.ledger.log import LogUnavailable
+from gateway.capture import Recording
 from gateway.directory import Endpoint, Route
 from gateway.runtime import Runtime
 from gateway.wire.openai import ChatRequest
@@ -42,6 +44,7 @@ class Call:
     settled: bool = False
     tried: set[str] = field(default_factory=set)
     counted: bool = False
+    recording: Recording | None = None
     boot: UUID = field(init=False)
 
     def __post_init__(self) -> None:
@@ -69,17 +72,25 @@ class Call:
         self.enter(other)
         return True
 
-    def draft(self, act: Act, outcome: str = "success", reason: str = "") -> Draft:
-        objects = (
+    def draft(
+        self,
+        act: Act,
+        outcome: str = "success",
+        reason: str = "",
+        content: Mapping[str, Any] | None = None,
+    ) -> Draft:
+        objects: tuple[Obj, ...] = (
             Obj("deployment", str(self.route.deployment_id), self.route.name),
             Obj("model", self.endpoint.digest, self.endpoint.model),
             Obj("node", self.endpoint.node.id, self.endpoint.node.name),
         )
+        if content and content["captured"]:
+            objects = (*objects, Obj("content", content["ref"]))
         use = {} if act is Act.INFERENCE_ADMITTED else self._use()
         permission = Act.DEPLOYMENT_TRY if self.via == "playground" else Act.DEPLOYMENT_USE
         return Draft(
             self.actor, act, objects, outcome=outcome, reason=reason, permission=permission.value,
-            ai=self._ai(), use=use,
+            ai=self._ai(), use=use, content=content or {},
         )  # fmt: skip
 
     def _ai(self) -> dict[str, Any]:
@@ -106,11 +117,21 @@ class Call:
             "stop": self.stop,
         }
 
+    def hear(self, data: bytes) -> None:
+        """What goes to the client: a whole answer, or an event of a stream."""
+        if self.recording is not None:
+            self.recording.hear(data)
+
     async def complete(self, reason: str = "") -> None:
         """Store `completed`, with the reason why the answer is not to be used, if there is one.
-        Raises LogUnavailable when that takes too long."""
+        Raises LogUnavailable when that takes too long.
+
+        What is kept of the words is stored before: the event says whether it was.
+        """
+        content = await self.recording.kept() if self.recording else None
         self.settled = True
-        draft = self.draft(Act.INFERENCE_COMPLETED, "failure" if reason else "success", reason)
+        outcome = "failure" if reason else "success"
+        draft = self.draft(Act.INFERENCE_COMPLETED, outcome, reason, content)
         future = self.runtime.log.submit(draft, ends=self.boot)
         try:
             await asyncio.wait_for(asyncio.shield(future), 10)
@@ -119,11 +140,18 @@ class Call:
 
     def abort(self, outcome: str, reason: str) -> None:
         """Store `aborted`, in any case and without waiting."""
-        if not self.settled:
-            self.settled = True
-            draft = self.draft(Act.INFERENCE_ABORTED, outcome, reason)
-            with suppress(LogUnavailable):
-                self.runtime.log.submit(draft, ends=self.boot)
+        if self.settled:
+            return
+        self.settled = True
+        if self.recording:
+            self.runtime.capture.then(self.recording, partial(self._aborted, outcome, reason))
+        else:
+            self._aborted(outcome, reason, None)
+
+    def _aborted(self, outcome: str, reason: str, content: Mapping[str, Any] | None) -> None:
+        draft = self.draft(Act.INFERENCE_ABORTED, outcome, reason, content)
+        with suppress(LogUnavailable):
+            self.runtime.log.submit(draft, ends=self.boot)
 
 
 def _count(usage: object, name: str) -> int:

@@ -22,6 +22,7 @@ from psycopg.types.json import Jsonb
 from audit.ledger.actor import Actor, ActorKind, Origin
 from deployments.connection import PLAIN, Access, Unsealable, unseal
 from deployments.recipes import DEFAULT_NUM_CTX
+from gateway.capture import Rule
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +105,7 @@ class Snapshot:
     keys: Mapping[bytes, KeyEntry] = field(default_factory=dict)
     grants: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
     routes: Mapping[str, Route] = field(default_factory=dict)
+    capture: Mapping[UUID, Rule] = field(default_factory=dict)
 
 
 class Directory:
@@ -207,7 +209,8 @@ class Directory:
             keys = await (await connection.execute(_KEYS)).fetchall()
             grants = await (await connection.execute(_GRANTS)).fetchall()
             routes = await (await connection.execute(_ROUTES)).fetchall()
-        self.now = Snapshot(_keys(keys), _grants(grants), _routes(routes))
+            rules = await (await connection.execute(_CAPTURE)).fetchall()
+        self.now = Snapshot(_keys(keys), _grants(grants), _routes(routes), _rules(rules))
         if row and isinstance(row[0], datetime):
             self._read_at = row[0]
         await self._report(connection)
@@ -238,6 +241,10 @@ LEFT JOIN (
 WHERE d.state <> 'deleted'
 ORDER BY d.name, n.name
 """
+_CAPTURE = """
+SELECT deployment_id, id, prompt, answer, percent, days FROM office_capturepolicy
+WHERE ended_at IS NULL
+"""
 _REPORT = """
 INSERT INTO deployments_gatewayreport (id, seen_at, loaded_at, in_flight)
 VALUES (%s, clock_timestamp(), %s, %s)
@@ -262,6 +269,10 @@ def _grants(rows: list[tuple[object, ...]]) -> dict[str, frozenset[UUID]]:
     for user, deployment in rows:
         found.setdefault(str(user), set()).add(UUID(str(deployment)))
     return {user: frozenset(ids) for user, ids in found.items()}
+
+
+def _rules(rows: list[tuple[Any, ...]]) -> dict[UUID, Rule]:
+    return {row[0]: Rule(*row) for row in rows}
 
 
 def _routes(rows: list[tuple[Any, ...]]) -> dict[str, Route]:

@@ -20,6 +20,7 @@ from audit.ledger.acts import Act
 from audit.ledger.event import Draft, Obj
 from audit.ledger.log import LogUnavailable
 from gateway.call import Call, Judge
+from gateway.capture import Rule
 from gateway.directory import Route
 from gateway.runtime import MAX_IN_FLIGHT, Runtime
 from gateway.wire.openai import (
@@ -68,11 +69,13 @@ class Chunks:
 
 @dataclass(slots=True)
 class Answer:
-    """What goes to the client: a whole JSON body, or chunks of server-sent events."""
+    """What goes to the client: a whole JSON body, or chunks of server-sent events. `kept`: what the
+    deployment's capture policy says is kept of it."""
 
     content_type: str
     body: bytes = b""
     chunks: Chunks | None = None
+    kept: str = ""
 
 
 async def chat(
@@ -107,7 +110,18 @@ async def chat(
     finally:
         if not admitted:
             call.leave()
-    return await _ask(call)
+    rule = runtime.directory.now.capture.get(route.deployment_id)
+    if rule is None:
+        return await _ask(call)
+    call.recording = runtime.capture.begin(rule, actor, request, lambda: _in_force(runtime, rule))
+    answer = await _ask(call)
+    answer.kept = rule.header
+    return answer
+
+
+def _in_force(runtime: Runtime, rule: Rule) -> bool:
+    """Whether the rule still holds: a policy that ended meanwhile keeps nothing more."""
+    return runtime.directory.now.capture.get(rule.deployment_id) == rule
 
 
 async def refuse(
@@ -233,6 +247,7 @@ async def _whole(call: Call, response: aiohttp.ClientResponse) -> Answer:
     call.stop = str((reply.get("choices") or [{}])[0].get("finish_reason") or "")
     body = rename(body, call.endpoint.tag, call.route.name)
     call.bytes_out = len(body)
+    call.hear(body)
     call.runtime.load.answered(call.endpoint)
     await call.complete(call.judge(call.endpoint, reply) if call.judge else "")
     return Answer("application/json", body=body)
@@ -248,6 +263,7 @@ async def _stream(call: Call, response: aiohttp.ClientResponse) -> AsyncGenerato
                 finished = True
                 break
             event = rename(raw, call.endpoint.tag, call.route.name)
+            call.hear(event)
             if NOT_FINISHED in event and not held:
                 call.first = call.first or time.monotonic()
                 call.bytes_out += len(event)

@@ -10,6 +10,7 @@ from django.conf import settings
 
 from audit.ledger.connection import conninfo
 from audit.ledger.group_commit import GroupCommit
+from gateway.capture import Capture
 from gateway.directory import Directory, Endpoint, Route
 from gateway.load import Load
 
@@ -25,6 +26,7 @@ class Runtime:
         self.load = Load()
         self.directory = Directory(address, self.load.report)
         self.log = GroupCommit(address, log=settings.FUSEBOX_LOG_ORIGIN)
+        self.capture = Capture(address, settings.CONTENT_KEYS, settings.CONTENT_CIPHER)
         self.stopping = False
         self._session: aiohttp.ClientSession | None = None
 
@@ -60,6 +62,7 @@ class Runtime:
         while self.requests and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.05)
         await self.directory.stop()
+        await self.capture.stop()
         await self.log.stop()
         if self._session is not None:
             await self._session.close()

@@ -7,6 +7,7 @@ from access.actions.people import (
     create_user,
     disable_user,
     enable_user,
+    forget_user,
     reset_password,
     set_role,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "disable_user",
     "enable_user",
     "expire_proposals",
+    "forget_user",
     "grant",
     "issue_key",
     "reject",

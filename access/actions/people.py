@@ -7,6 +7,7 @@ import secrets
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -69,6 +70,7 @@ def set_role(*, actor: Actor, user: User, role: str) -> User:
         locked = User.objects.select_for_update().get(pk=user.pk)
         if locked.is_service:
             raise Invalid(_("A service account cannot hold a role."), field="role")
+        _not_erased(locked)
         if role in ADMINISTRATORS and str(locked.created_by_id) == actor.id:
             raise Invalid(_own_creation_message(), field="role")
         if role == locked.role:
@@ -106,6 +108,7 @@ def enable_user(*, actor: Actor, user: User) -> User:
         locked = User.objects.select_for_update().get(pk=user.pk)
         if locked.is_active:
             return locked
+        _not_erased(locked)
         locked.is_active = True
         locked.save(update_fields=["is_active"])
         log.record(actor, Act.USER_ENABLE, locked.as_obj(), changes=[Change("active", False, True)])
@@ -120,6 +123,7 @@ def reset_password(*, actor: Actor, user: User) -> str:
     password = one_time_password()
     with transaction.atomic():
         locked = User.objects.select_for_update().get(pk=user.pk)
+        _not_erased(locked)
         locked.set_password(password)
         locked.must_change_password = True
         locked.save(update_fields=["password", "must_change_password"])
@@ -146,6 +150,26 @@ def change_password(*, actor: Actor, user: User, old: str, new: str) -> User:
         user.save(update_fields=["password", "must_change_password"])
         log.record(actor, Act.USER_CHANGE_PASSWORD, user.as_obj())
     return user
+
+
+def forget_user(*, actor: Actor, user: User) -> User:
+    """Leave nothing of a closed account but its number. Part of the erasure that records it
+    (audit.office), in its transaction."""
+    policy.require(actor, Act.USER_ERASE, user.pk)
+    user.username, user.display_name = f"erased-{user.pk.hex[:12]}", ""
+    user.set_unusable_password()
+    user.last_login, user.erased_at = None, timezone.now()
+    user.save(update_fields=["username", "display_name", "password", "last_login", "erased_at"])
+    user.memberships.all().delete()
+    user.grants.all().delete()
+    user.keys.filter(revoked_at=None).update(revoked_at=timezone.now())
+    user.keys.update(name="")
+    return user
+
+
+def _not_erased(user: User) -> None:
+    if user.erased_at is not None:
+        raise WrongState(_("This person has been erased; the account stays closed."))
 
 
 def _keep_one(user: User) -> None:

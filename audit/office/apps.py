@@ -1,4 +1,4 @@
-"""Django's registration of the auditor's office."""
+"""Django's registration of the auditor's office, and of its acts that need a second person."""
 
 from django.apps import AppConfig
 
@@ -6,3 +6,8 @@ from django.apps import AppConfig
 class OfficeConfig(AppConfig):
     name = "audit.office"
     label = "office"
+
+    def ready(self) -> None:
+        from audit.office import seconds
+
+        seconds.register()

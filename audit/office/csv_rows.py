@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from audit.ledger.acts import Act
 from audit.ledger.models import Event
+from audit.office.content import restricted
 from audit.office.reading import sentence
 from audit.office.visible import UNSEEN, cell
 
@@ -77,6 +78,11 @@ class Rows:
         """One event, unguarded, in the order of the header."""
         (data, utc, local, act, outcome, person, kind, actor_id, key_id, object_type, label,
          person_label, object_id, deployment, address, request, severity, pk) = record  # fmt: skip
+        if restricted.people():
+            if restricted.hides(actor_id, person):
+                person = address = ""
+            if restricted.hides(object_id, person_label):
+                person_label = ""
         leaf = _read(data)
         actor, ai, use = _part(leaf, "actor"), _part(leaf, "ai"), _part(leaf, "use")
         return [

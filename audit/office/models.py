@@ -12,6 +12,20 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from audit.office import outside_models  # noqa: F401  so that Django finds them
+from audit.office.content.models import CapturePolicy, Content, Erasure, Opening
+
+__all__ = [
+    "CapturePolicy",
+    "Content",
+    "Erasure",
+    "Export",
+    "Opening",
+    "OutsideCopy",
+    "Run",
+    "RunState",
+    "SavedSearch",
+    "Verification",
+]
 
 
 class RunState(models.TextChoices):

@@ -14,9 +14,12 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from audit.ledger import erasing
 from audit.ledger.acts import REGISTRY, Act
 from audit.ledger.canonical import commitment, leaf_hash
+from audit.ledger.erased import rest_of
 from audit.ledger.models import Event, Personal
+from audit.office.content import restricted
 
 CATEGORY_NAMES: dict[str, str | Promise] = {
     "auth": _("Sign-in"),
@@ -34,6 +37,8 @@ CATEGORY_NAMES: dict[str, str | Promise] = {
     "document": _("Document"),
     "operation": _("Operation"),
     "inference": _("Inference"),
+    "capture": _("Capture policy"),
+    "content": _("Captured content"),
     "audit": _("Audit log"),
     "process": _("Process"),
 }
@@ -93,7 +98,11 @@ class Reading:
 
     @cached_property
     def personal(self) -> dict[str, str]:
-        """The opened personal values; empty when they have been erased."""
+        """The opened personal values; empty when they have been erased, or are restricted."""
+        return restricted.shown(self.leaf, self._stored)
+
+    @property
+    def _stored(self) -> dict[str, str]:
         row: Personal | None = getattr(self.event, "personal", None)
         return dict(row.values) if row else {}
 
@@ -163,6 +172,11 @@ class Reading:
         return [(str(FIGURE_NAMES.get(name, name)), value) for name, value in found]
 
     @property
+    def content(self) -> dict[str, Any]:
+        """What was kept of the request's words: whether, where and until when; never the words."""
+        return self.part("content")
+
+    @property
     def details(self) -> list[tuple[str, Any]]:
         return list(self.part("details").items())
 
@@ -179,9 +193,11 @@ class Reading:
             return False
         row: Personal | None = getattr(self.event, "personal", None)
         key, red = bytes(row.key) if row else b"", self.part("red")
-        return all(
-            red.get(name) == commitment(key, name, value) for name, value in self.personal.items()
-        )
+        values = self._stored
+        rest = erasing.rest_after(self.event.pk)
+        if rest is not None:
+            return rest == rest_of(key, values)
+        return all(red.get(name) == commitment(key, name, value) for name, value in values.items())
 
     @property
     def pretty(self) -> str:

@@ -24,6 +24,7 @@ from access.models import User
 from audit.ledger.acts import Act
 from audit.ledger.canonical import read
 from audit.ledger.models import Event, Mention, Personal
+from audit.office.content import restricted
 from audit.office.filters import Filter
 
 PAGE = 50
@@ -143,7 +144,8 @@ def _ways(wanted: Filter) -> list[_Way]:
             *(_Way(Mention.objects.filter(linked, object_id=i), LINK) for i in ids),
         ]
     if primary == "address":
-        return [_Way(Personal.objects.filter(linked, ip=wanted.address), LINK)]
+        rows = Personal.objects.filter(linked, ip=wanted.address)
+        return [_Way(rows.exclude(event__actor_id__in=list(restricted.people())), LINK)]
     if primary == "act":
         return [_Way(found.filter(act=act)) for act in _acts(wanted.act)]
     return [_Way(found)]
@@ -161,6 +163,8 @@ def _conditions(wanted: Filter, prefix: str = "") -> Q:
         "id__lte": last_id(wanted.end) if wanted.end else None,
     }
     found = Q(**{f"{prefix}{name}": value for name, value in exact.items() if value})
+    if wanted.address:
+        found &= ~Q(**{f"{prefix}actor_id__in": list(restricted.people())})
     if wanted.person:
         ways = _people(wanted.person)
         found &= _any(Q(**{f"{prefix}{n}": v for n, v in way.items()}) for way in ways)

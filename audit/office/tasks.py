@@ -6,7 +6,7 @@ from celery import shared_task
 
 from access import actions as access
 from audit.ledger.actor import Actor
-from audit.office import actions, exporting, runs, verifying, wake
+from audit.office import actions, erasures, exporting, runs, verifying, wake
 from audit.office.models import Export, Verification
 
 
@@ -26,6 +26,18 @@ def dispatch_forgotten() -> None:
         wake.verification(pk)
     for pk in runs.forgotten(Export):
         wake.export(pk)
+
+
+@shared_task(name="audit.expire_content", ignore_result=True, expires=3600)
+def expire_content() -> None:
+    actions.expire_content(actor=Actor.system("beat"))
+
+
+@shared_task(name="audit.erase", ignore_result=True, expires=60)
+def erase() -> None:
+    """What is due of the erasures of people; after a restore, those that were forgotten."""
+    erasures.after_restore()
+    erasures.run()
 
 
 @shared_task(name="audit.verify_nightly", ignore_result=True, expires=3600)

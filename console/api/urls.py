@@ -9,6 +9,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.routers import SimpleRouter
 
 from console.api import documents, fleet, models, nodes, operations, proposals, scenarios
+from console.api.content import CaptureViewSet, ErasureViewSet, OpeningViewSet
 
 router = SimpleRouter(use_regex_path=False)
 router.register("nodes", nodes.NodeViewSet, basename="api-node")
@@ -20,6 +21,9 @@ router.register("scenarios", scenarios.ScenarioViewSet, basename="api-scenario")
 router.register("proposals", proposals.ProposalViewSet, basename="api-proposal")
 router.register("documents", documents.DocumentViewSet, basename="api-document")
 router.register("operations", operations.OperationViewSet, basename="api-operation")
+router.register("captures", CaptureViewSet, basename="api-capture")
+router.register("openings", OpeningViewSet, basename="api-opening")
+router.register("erasures", ErasureViewSet, basename="api-erasure")
 
 schema = SpectacularAPIView.as_view(permission_classes=[AllowAny])
 docs = SpectacularSwaggerSplitView.as_view(url_name="api-schema", permission_classes=[AllowAny])

@@ -18,6 +18,7 @@ from access import policy
 from access.models import Grant
 from audit.ledger.acts import Act
 from audit.office import history
+from audit.office.content.terms import in_force
 from console.fleet_forms import DeploymentForm
 from console.forms import GrantForm
 from console.htmx import redirect, render_page
@@ -68,6 +69,7 @@ def deployment_detail(request: PageRequest, pk: UUID) -> HttpResponse:
         "progress": progress(operation) if operation else None,
         "grants": Grant.objects.filter(deployment_id=pk).select_related("team", "user"),
         "grant_form": GrantForm(),
+        "capture": in_force(pk),
         "public_url": settings.FUSEBOX_PUBLIC_URL,
         "history": partial(history.of, "deployment", str(pk)),
     }
@@ -170,7 +172,11 @@ def deployment_delete(request: PageRequest, pk: UUID) -> HttpResponse:
 def deployment_try(request: PageRequest, pk: UUID) -> HttpResponse:
     """The playground: the same gateway and the same events as any request."""
     deployment = _get(request, Act.DEPLOYMENT_TRY, pk)
-    context = {"deployment": deployment, "public_url": settings.FUSEBOX_PUBLIC_URL}
+    context = {
+        "deployment": deployment,
+        "public_url": settings.FUSEBOX_PUBLIC_URL,
+        "kept": in_force(deployment.pk),
+    }
     return render(request, "deployments/playground.html", context)
 
 

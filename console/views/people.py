@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 from access import actions, policy
 from access.models import User
 from audit.ledger.acts import Act
+from audit.office.models import Erasure
 from console.forms import RoleForm, ServiceAccountForm, UserForm
 from console.htmx import redirect, render_page
 from console.requests import PageRequest, act, submit
@@ -41,6 +42,7 @@ def user_detail(request: PageRequest, pk: UUID) -> HttpResponse:
         "teams": person.teams.all(),
         "keys": person.keys.all(),
         "grants": person.grants.all(),
+        "erasure": Erasure.objects.filter(person_id=pk).first(),
     }
     return render(request, "people/detail.html", context)
 

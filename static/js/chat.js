@@ -63,7 +63,7 @@ async function stream(state, turn, began) {
   const reply = await fetch(words.url, {
     method: "POST",
     headers: { "Content-Type": "application/json", Accept: "text/event-stream", "X-CSRFToken": document.querySelector("#composer [name=csrfmiddlewaretoken]").value },
-    body: JSON.stringify({ messages: conversation, ...options() }),
+    body: JSON.stringify({ messages: conversation, ...options(), notice: words.notice || null }),
     signal: running.signal,
   });
   if (reply.redirected) { state.error = words.signedOut; return; }

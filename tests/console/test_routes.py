@@ -20,7 +20,14 @@ from access import actions
 from access.models import Key, Proposal, Team, User
 from audit.ledger.actor import Actor
 from audit.ledger.models import Event
-from audit.office.models import Export, SavedSearch, Verification
+from audit.office.models import (
+    CapturePolicy,
+    Erasure,
+    Export,
+    Opening,
+    SavedSearch,
+    Verification,
+)
 from audit.office.outside_models import Witness
 from deployments.models import (
     Deployment,
@@ -154,6 +161,25 @@ ROWS: dict[str, tuple[str, str]] = {
     "api-witness-confirm": ("uuuuu", "uuuuu"),
     "api-witness-alarm": ("uuuuu", "uuuuu"),
     "rollback-acknowledge": ("sooon", "svvvn"),
+    "user-erase": ("snonn", "snvnn"),
+    "capture-set": ("snonn", "snvnn"),
+    "capture-list": ("snoon", "snoon"),
+    "capture-end": ("snoon", "snvvn"),
+    "opening-list": ("snoon", "snoon"),
+    "opening-request": ("snnon", "snnon"),
+    "opening-detail": ("snnon", "snnon"),
+    "opening-close": ("smmmm", "snvvn"),
+    "content-view": ("snnxn", "snnxn"),
+    "api-capture-list": ("unoon", "unvnn"),
+    "api-capture-detail": ("unoon", "ummmm"),
+    "api-capture-end": ("ummmm", "unvvn"),
+    "api-opening-list": ("unoon", "unnvn"),
+    "api-opening-detail": ("unoon", "ummmm"),
+    "api-opening-contents": ("unnon", "ummmm"),
+    "api-opening-words": ("unnxn", "ummmm"),
+    "api-opening-close": ("ummmm", "unvvn"),
+    "api-erasure-list": ("unonn", "unvnn"),
+    "api-erasure-detail": ("unonn", "ummmm"),
     "api-schema": ("ooooo", "mmmmm"),
     "api-docs": ("ooooo", "mmmmm"),
     "api-node-list": ("uoonn", "uvnnn"),
@@ -215,6 +241,26 @@ def test_every_url_has_a_row_and_every_row_a_url() -> None:
     assert set(ROUTES) == set(ROWS)
 
 
+def captured(
+    people: dict[str, User], deployment: Deployment
+) -> tuple[CapturePolicy, Opening, Erasure]:
+    """A policy in force, a reading that is open, and somebody who was erased."""
+    two = {"approver_id": people["security"].pk, "deployment_id": deployment.pk}
+    now, later = timezone.now(), timezone.now() + timedelta(hours=1)
+    policy = CapturePolicy.objects.create(
+        deployment_name="d", purpose="p", necessity="n", prompt=True, answer=True, percent=1,
+        days=1, proposer_id=people["audit"].pk, **two,
+    )  # fmt: skip
+    opening = Opening.objects.create(
+        deployment_name="d", start=now, end=later, reason="r", minutes=60, ends_at=later,
+        reader_id=people["audit"].pk, **two,
+    )  # fmt: skip
+    erasure = Erasure.objects.create(
+        person_id=uuid.uuid4(), basis="request", reason="r", proposer_id="1", approver_id="2"
+    )
+    return policy, opening, erasure
+
+
 @pytest.fixture
 def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str, str]:
     """A real path for each route: one row of everything."""
@@ -241,6 +287,7 @@ def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str
         requester=people["mallory"],
         expires_at=timezone.now() + timedelta(days=1),
     )
+    capture, opening, erasure = captured(people, deployment)
     event = Event.objects.order_by("-id")[0]
     things: dict[str, object] = {
         "node": node.pk,
@@ -254,6 +301,10 @@ def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str
         "key": key.pk,
         "event": event.pk,
         "proposal": proposal.pk,
+        "capture": capture.pk,
+        "opening": opening.pk,
+        "content": opening.pk,
+        "erasure": erasure.pk,
         "search": SavedSearch.objects.create(owner_id=people["audit"].pk, name="s").pk,
         "export": Export.objects.create(requester="t", format="csv").pk,
         "witness": Witness.objects.create(name="w", vkey=VKEY, sha256=b"w", alarm="fork: x").pk,
@@ -265,9 +316,10 @@ def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str
         pk = things.get(noun, uuid.uuid4())
         if name in ("model-delete", "model-copy", "api-copy-detail", "api-copy-copy"):
             pk = stored.pk
-        if name == "grant-create":
+        if name in ("grant-create", "capture-set"):
             pk = deployment.pk
         path = template.replace("<uuid:user_pk>", str(people["mallory"].pk))
+        path = path.replace("<uuid:content_pk>", str(uuid.uuid4()))
         for slug in ("<slug:key>", "<slug:pk>"):
             path = path.replace(slug, "soc2" if noun == "evidence" else "ticket-sorting")
         path = path.replace("<uuid:file_pk>", str(upload.files.get().pk))

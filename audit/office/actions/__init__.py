@@ -1,5 +1,15 @@
 """The auditor's verbs, a module a noun."""
 
+from audit.office.actions.capture import end_capture, request_capture, set_capture
+from audit.office.actions.content import (
+    close_opening,
+    expire_content,
+    list_content,
+    open_content,
+    request_opening,
+    view_content,
+)
+from audit.office.actions.erasure import erase_again, erase_more, erase_user, request_erasure
 from audit.office.actions.events import export, export_bundle, search, view
 from audit.office.actions.evidence import make_evidence
 from audit.office.actions.exports import (
@@ -35,25 +45,38 @@ __all__ = [
     "answer_witness",
     "cancel_export",
     "cancel_verification",
+    "close_opening",
     "confirm_head",
     "delete_search",
     "discard_exports",
+    "end_capture",
+    "erase_again",
+    "erase_more",
+    "erase_user",
+    "expire_content",
     "export",
     "export_bundle",
     "fetch_export",
     "keep_time_stamp",
+    "list_content",
     "make_evidence",
     "note_late_witnesses",
+    "open_content",
     "outside_copy_kept",
     "outside_copy_late",
     "register_witness",
     "report_alarm",
+    "request_capture",
+    "request_erasure",
     "request_export",
+    "request_opening",
     "request_verification",
     "revoke_witness",
     "save_search",
     "search",
+    "set_capture",
     "settle_witness_alarm",
     "verify",
     "view",
+    "view_content",
 ]

@@ -17,6 +17,7 @@ from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
 
 from audit.ledger.models import Event
+from audit.office.content import restricted
 from audit.office.csv_rows import TEXTS
 from audit.office.formats.base import Record
 
@@ -47,7 +48,10 @@ class Opened:
     @classmethod
     def of(cls, record: Record) -> Opened:
         raw, leaf_hash, pk, utc, act, outcome, personal = record
-        return cls(raw, leaf_hash, pk, utc, act, outcome, _read(personal or b""))
+        values = _read(personal or b"")
+        if restricted.people():
+            values = restricted.shown(_read(raw), values)
+        return cls(raw, leaf_hash, pk, utc, act, outcome, values)
 
     @cached_property
     def leaf(self) -> dict[str, Any]:

@@ -1,0 +1,223 @@
+"""Erasing a person: decided by two, done by a worker, restricted where something must stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.db import IntegrityError, transaction
+from pytest_django import Settings
+
+from access import actions as access
+from access.errors import Denied, Invalid, WrongState
+from access.models import User
+from audit.ledger.actor import Actor
+from audit.ledger.acts import Act
+from audit.ledger.log import Obj
+from audit.ledger.models import Event, Personal
+from audit.office import actions, erasures, search
+from audit.office.content import keeping, restricted, store
+from audit.office.content.keys import KeyGone
+from audit.office.filters import Filter
+from audit.office.models import CapturePolicy, Content, Erasure
+from audit.office.reading import Reading
+from tests.audit.conftest import Happen
+from tests.audit.test_content import ActorOf, keep, keys, policy
+
+__all__ = ["keys", "policy"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_known() -> None:
+    restricted.forget()
+
+
+@pytest.fixture
+def no_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if everything had happened more than 183 days ago."""
+    monkeypatch.setattr(keeping, "FLOOR", -timedelta(minutes=1))
+
+
+@pytest.fixture
+def leaver(
+    people: dict[str, User], actor_of: ActorOf, happen: Happen, policy: CapturePolicy
+) -> User:
+    """A colleague who did things, to whom things were done, and who has left."""
+    person = people["mallory"]
+    happen(Act.AUTHZ_DENIED, name="mallory", id=str(person.pk), ip="10.9.8.7")
+    happen(
+        Act.TEAM_ADD_MEMBER,
+        Obj("team", "t", "claims"),
+        person.as_obj(),
+        name="security",
+        id=str(people["security"].pk),
+        ip="10.0.0.1",
+    )
+    happen(Act.AUTH_LOGIN, name="Mallory", id="", ip="10.9.8.7", outcome="failure")
+    keep(policy, person)
+    access.disable_user(actor=actor_of("system"), user=person)
+    person.refresh_from_db()
+    return person
+
+
+def erase(person: User, actor_of: ActorOf) -> Erasure:
+    asked = actions.request_erasure(
+        actor=actor_of("security"), person=person, basis="request", reason="asked in a letter"
+    )
+    access.approve(actor=actor_of("audit"), proposal=asked)
+    erasures.run()
+    return Erasure.objects.get(person_id=person.pk)
+
+
+def values_of(text: str) -> list[str]:
+    found = Personal.objects.filter(values__icontains=text) | Personal.objects.filter(ip=text)
+    return [str(row.values) for row in found]
+
+
+def test_case_43_an_erased_person_is_gone_and_the_events_stay(
+    leaver: User, actor_of: ActorOf, no_floor: None, people: dict[str, User]
+) -> None:
+    content, before = Content.objects.get(), Event.objects.count()
+    scope = store.scope_of(content)
+    done = erase(leaver, actor_of)
+    assert (done.state, done.names, done.contents) == ("done", [], 1)
+    assert values_of("mallory") == []
+    assert values_of("10.9.8.7") == []
+    assert not Content.objects.exists()
+    with pytest.raises(KeyGone):
+        store.keys().get(scope)
+    with pytest.raises(KeyGone):
+        store.keys().made(scope)
+    assert Event.objects.count() > before
+    # Who added them to a team is still told, and from where; whom is not.
+    event = Event.objects.get(act="team.add_member")
+    reading = Reading(event)
+    assert (reading.who, reading.address) == ("security", "10.0.0.1")
+    assert [obj["label"] for obj in reading.objects] == ["claims", ""]
+    assert all(Reading(event).is_intact for event in Event.objects.all())
+    assert search.page(Filter(person="mallory")).events == []
+    assert search.page(Filter(address="10.9.8.7")).events == []
+
+
+def test_the_account_is_a_number_that_cannot_come_back(
+    leaver: User, actor_of: ActorOf, no_floor: None
+) -> None:
+    erase(leaver, actor_of)
+    leaver.refresh_from_db()
+    assert leaver.username.startswith("erased-") and not leaver.display_name
+    with pytest.raises(WrongState):
+        access.enable_user(actor=actor_of("security"), user=leaver)
+    with pytest.raises(WrongState):
+        access.reset_password(actor=actor_of("security"), user=leaver)
+    with pytest.raises(IntegrityError, match="erased_account_is_closed"), transaction.atomic():
+        User.objects.filter(pk=leaver.pk).update(is_active=True)
+
+
+def test_case_44_inside_the_floor_it_is_restricted_and_says_so(
+    leaver: User, actor_of: ActorOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = erase(leaver, actor_of)
+    assert done.state == "restricted"
+    assert "retention floor until" in done.kept_for
+    said = Event.objects.get(act="user.restricted")
+    assert b"retention floor until" in bytes(said.leaf)
+    # Words have no floor: they are gone all the same.
+    assert not Content.objects.exists()
+    # Kept, and shown to nobody.
+    assert values_of("10.9.8.7")
+    reading = Reading(Event.objects.filter(actor_id=str(leaver.pk)).latest("id"))
+    assert (reading.who, reading.address) == ("", "")
+    assert reading.is_intact
+    assert search.page(Filter(address="10.9.8.7")).events == [] or all(
+        event.actor_id != str(leaver.pk) for event in search.page(Filter(address="10.9.8.7")).events
+    )
+    # When the floor has passed, the rest goes by itself.
+    monkeypatch.setattr(keeping, "FLOOR", -timedelta(minutes=1))
+    Erasure.objects.update(due_at=done.created_at)
+    erasures.run()
+    done.refresh_from_db()
+    assert done.state == "done"
+    assert values_of("10.9.8.7") == []
+
+
+def test_case_44_under_a_hold_nothing_is_erased_and_the_event_says_why(
+    leaver: User, actor_of: ActorOf, no_floor: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "is_held", lambda _person: True)
+    done = erase(leaver, actor_of)
+    assert (done.state, done.kept_for) == ("restricted", "legal hold")
+    assert b"legal hold" in bytes(Event.objects.get(act="user.restricted").leaf)
+    content = Content.objects.get()
+    assert store.opened(content).answer == "So it is."
+    monkeypatch.setattr(keeping, "is_held", lambda _person: False)
+    Erasure.objects.update(due_at=done.created_at)
+    erasures.run()
+    done.refresh_from_db()
+    assert done.state == "done"
+    assert not Content.objects.exists()
+
+
+def test_an_account_that_is_open_is_not_erased(people: dict[str, User], actor_of: ActorOf) -> None:
+    with pytest.raises(WrongState, match="still open"):
+        actions.request_erasure(
+            actor=actor_of("security"), person=people["member"], basis="request", reason="r"
+        )
+
+
+def test_nobody_erases_alone(leaver: User, actor_of: ActorOf) -> None:
+    asked = actions.request_erasure(
+        actor=actor_of("security"), person=leaver, basis="purpose", reason="left"
+    )
+    with pytest.raises(Invalid):
+        access.approve(actor=actor_of("security"), proposal=asked)
+    with pytest.raises(Denied):
+        access.approve(actor=actor_of("system"), proposal=asked)
+    assert not Erasure.objects.exists()
+
+
+@pytest.mark.parametrize("who", ["system", "audit", "member"])
+def test_others_cannot_ask_for_it(leaver: User, actor_of: ActorOf, who: str) -> None:
+    with pytest.raises(Denied):
+        actions.request_erasure(actor=actor_of(who), person=leaver, basis="request", reason="r")
+
+
+def test_running_again_erases_nothing_more(leaver: User, actor_of: ActorOf, no_floor: None) -> None:
+    done = erase(leaver, actor_of)
+    count = Event.objects.filter(act="user.erased").count()
+    actions.erase_more(actor=Actor.system("erasure"), erasure=done)
+    assert Event.objects.filter(act="user.erased").count() == count
+
+
+def test_an_old_copy_of_the_database_does_not_bring_anybody_back(
+    leaver: User, actor_of: ActorOf, no_floor: None
+) -> None:
+    """The key folder knows who was erased; the restored database does not."""
+    store.keys().destroy_person(leaver.pk)
+    User.objects.filter(pk=leaver.pk).update(is_active=True)
+    assert erasures.after_restore() == [leaver.pk]
+    assert erasures.after_restore() == []
+    erasures.run()
+    leaver.refresh_from_db()
+    assert not leaver.is_active and leaver.erased_at is not None
+    assert values_of("10.9.8.7") == []
+
+
+def test_pages_ask_and_say_how_far_it_is(
+    leaver: User, client_of: Callable[..., object], settings: Settings, keys: Path
+) -> None:
+    client = client_of("security")
+    page = client.post(  # type: ignore[attr-defined]
+        f"/people/{leaver.pk}/erase/", {"basis": "request", "reason": "a letter"}
+    )
+    assert page.status_code == 302
+    other = client_of("audit")
+    from access.models import Proposal
+
+    asked = Proposal.objects.get(act="user.erase")
+    assert "mallory" not in str(asked.difference).lower() + asked.target_label
+    assert other.post(f"/proposals/{asked.pk}/approve/", {}).status_code == 302  # type: ignore[attr-defined]
+    erasures.run()
+    shown = client.get(f"/people/{leaver.pk}/").content.decode()  # type: ignore[attr-defined]
+    assert "kept and shown to nobody" in shown
