@@ -20,6 +20,7 @@ ERRORS: dict[str, StrOrPromise] = {
     "node_unreachable": gettext_lazy("The machine that answers broke off or cannot be reached. Try again; if it stays, a system administrator can look at it."),
     "node_error": gettext_lazy("The machine that answers could not answer this."),
     "log_unavailable": gettext_lazy("The audit log cannot be written, so nothing is answered. Try again in a moment."),
+    "notice_changed": gettext_lazy("What is kept of prompts and answers here has changed. Reload the page and read it."),
     "request_too_large": gettext_lazy("The text is too large to be sent."),
 }  # fmt: skip
 # The keyword of the schema -> what is asked for. `field` is empty for the answer as a whole.

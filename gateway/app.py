@@ -121,7 +121,9 @@ async def _chat(exchange: Exchange) -> None:
 async def _task(exchange: Exchange, name: str) -> None:
     actor = await _authenticate(exchange)
     request = await _read(exchange, actor, lambda body: parse_task(body, name))
-    await _attended(exchange, _whole(exchange, tasks.run(runtime.current(), actor, request)))
+    rt = runtime.current()
+    kept = _kept(pipeline.kept_of(rt, request.model))
+    await _attended(exchange, _whole(exchange, tasks.run(rt, actor, request), *kept))
 
 
 async def _read(
@@ -152,7 +154,7 @@ async def _attended(exchange: Exchange, working: Coroutine[Any, Any, None]) -> N
 
 async def _answer(exchange: Exchange, asked: Awaitable[pipeline.Answer]) -> None:
     answer = await asked
-    told = [(b"x-fusebox-kept", answer.kept.encode())] if answer.kept else []
+    told = _kept(answer.kept)
     if answer.chunks is None:
         await exchange.reply(200, answer.body, *told)
         return
@@ -163,8 +165,13 @@ async def _answer(exchange: Exchange, asked: Awaitable[pipeline.Answer]) -> None
         await exchange.send({"type": "http.response.body", "body": b""})
 
 
-async def _whole(exchange: Exchange, asked: Awaitable[bytes]) -> None:
-    await exchange.reply(200, await asked)
+async def _whole(exchange: Exchange, asked: Awaitable[bytes], *extra: tuple[bytes, bytes]) -> None:
+    await exchange.reply(200, await asked, *extra)
+
+
+def _kept(policy: str) -> list[tuple[bytes, bytes]]:
+    """The header by which applications are told what is kept of their requests."""
+    return [(b"x-fusebox-kept", policy.encode())] if policy else []
 
 
 async def _contracts(exchange: Exchange, name: str) -> None:

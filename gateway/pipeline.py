@@ -119,6 +119,13 @@ async def chat(
     return answer
 
 
+def kept_of(runtime: Runtime, name: str) -> str:
+    """What the capture policy of a deployment says, as `Answer.kept`; empty when there is none."""
+    route = runtime.directory.now.routes.get(name)
+    rule = runtime.directory.now.capture.get(route.deployment_id) if route else None
+    return rule.header if rule else ""
+
+
 def _in_force(runtime: Runtime, rule: Rule) -> bool:
     """Whether the rule still holds: a policy that ended meanwhile keeps nothing more."""
     return runtime.directory.now.capture.get(rule.deployment_id) == rule

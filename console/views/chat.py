@@ -14,7 +14,6 @@ import orjson
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import render
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from access import policy
@@ -22,6 +21,7 @@ from access.errors import Denied
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from audit.office.content.terms import in_force
+from console import notices
 from console.requests import PageRequest
 from console.task_shape import is_task
 from deployments.models import Deployment
@@ -56,12 +56,7 @@ def deployment_chat(request: PageRequest, pk: UUID) -> HttpResponseBase:
     """Stream an answer as server-sent events; errors in OpenAI's shape."""
     deployment = policy.get_for(request.actor, Act.DEPLOYMENT_USE, Deployment.objects.present(), pk)
     via = _way(request.actor, deployment)
-    if _unread(request.body, deployment):
-        error = ApiError(
-            409,
-            "notice_changed",
-            _("What is kept of prompts and answers here has changed. Reload the page and read it."),
-        )
+    if error := notices.unread(deployment.pk, _notice(request.body)):
         return HttpResponse(error.body(), status=409, content_type="application/json")
     return _stream_of(request, request.actor, deployment.name, via)
 
@@ -80,15 +75,13 @@ def _way(actor: Actor, deployment: Deployment) -> str:
     )
 
 
-def _unread(body: bytes, deployment: Deployment) -> bool:
-    """Whether words would be kept of somebody who was told something else, or nothing."""
-    now = in_force(deployment.pk)
+def _notice(body: bytes) -> object:
+    """Which notice the page showed; nothing for a body that will be refused anyway."""
     try:
         given = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return False
-    told = given.get("notice") if isinstance(given, dict) else None
-    return now is not None and str(now.pk) != told
+        return None
+    return given.get("notice") if isinstance(given, dict) else None
 
 
 def _stream_of(

@@ -22,7 +22,8 @@ from django.views.decorators.http import require_POST
 from access import policy
 from access.errors import Invalid
 from audit.ledger.acts import Act
-from console import downloads, sheets, task_shape, task_words
+from audit.office.content.terms import in_force
+from console import downloads, notices, sheets, task_shape, task_words
 from console.requests import PageRequest
 from deployments import scenarios
 from deployments.documents import words as document_words
@@ -60,6 +61,7 @@ def deployment_task(request: PageRequest, pk: UUID) -> HttpResponse:
     context = {
         "deployment": deployment,
         "title": _title(deployment),
+        "kept": in_force(deployment.pk),
         "public_url": settings.FUSEBOX_PUBLIC_URL,
         "suffixes": ",".join(SUFFIXES),
         "limits": {**document_words.limits(), "rows": MOST_ROWS},
@@ -81,6 +83,8 @@ def deployment_task_run(request: PageRequest, pk: UUID) -> HttpResponseBase:
     there; an error is told as {"error": …}."""
     deployment = _granted(request, pk)
     language = get_language() or "en"
+    if unread := notices.unread(deployment.pk, request.headers.get(notices.HEADER)):
+        return HttpResponse(_told(unread, language), content_type="application/json")
     try:
         asked = parse_task(request.body, deployment.name)
     except ApiError as error:

@@ -27,6 +27,7 @@ from audit.office.content import cipher, store
 from audit.office.content.keys import KeyGone
 from audit.office.content.terms import Terms, in_force
 from audit.office.models import CapturePolicy, Content, Opening
+from deployments.models import Deployment
 
 ActorOf = Callable[[str], Actor]
 DEPLOYMENT = UUID("00000000-0000-4000-8000-00000000000d")
@@ -149,6 +150,30 @@ def test_others_cannot_ask_for_it(actor_of: ActorOf, who: str) -> None:
             actor=actor_of(who), deployment_id=DEPLOYMENT, deployment_name="claims", terms=TERMS,
             reason="r",
         )  # fmt: skip
+
+
+def test_nobody_is_kept_who_was_not_told(
+    policy: CapturePolicy, people: dict[str, User], client_of: Callable[[str], Client]
+) -> None:
+    made = Deployment.objects.create(id=DEPLOYMENT, name="claims", state="live")
+    access.grant(
+        actor=Actor.system("tests"), deployment_id=made.pk, deployment_name="claims",
+        user=people["member"],
+    )  # fmt: skip
+    client = client_of("member")
+    page = client.get(f"/deployments/{made.pk}/use/").content.decode()
+    assert f'data-notice="{policy.pk}"' in page and TERMS.purpose in page
+    task = client.get(f"/deployments/{made.pk}/task/").content.decode()
+    assert f'data-notice="{policy.pk}"' in task and TERMS.purpose in task
+    chat = client.post(
+        f"/deployments/{made.pk}/chat/", '{"messages": []}', content_type="application/json"
+    )
+    assert chat.status_code == 409
+    row = client.post(
+        f"/deployments/{made.pk}/task/run/", '{"input": "x"}', content_type="application/json",
+        headers={"X-Fusebox-Notice": str(uuid7())},
+    )  # fmt: skip
+    assert row.json()["error"]["code"] == "notice_changed"
 
 
 # --- reading --------------------------------------------------------------------------------------

@@ -168,7 +168,7 @@ async function answer(row) {
 async function ask(row) {
   const reply = await fetch(task.dataset.run, {
     method: "POST",
-    headers: { "X-CSRFToken": csrf, "Content-Type": "application/json", Accept: "application/json" },
+    headers: { "X-CSRFToken": csrf, "Content-Type": "application/json", Accept: "application/json", "X-Fusebox-Notice": task.dataset.notice },
     body: JSON.stringify({ input: row.text }),
     signal: row.controller.signal,
   });
