@@ -23,6 +23,7 @@ COPY (SELECT event_id, erasure_id, rest FROM ledger_erased ORDER BY event_id, id
 TO STDOUT (FORMAT binary)
 """
 RECORDED = "SELECT id, leaf FROM ledger_event WHERE act = 'user.erased'"
+SEALED = "SELECT event_id FROM ledger_leaf WHERE event_id = ANY(%s)"
 REST = "rest"
 
 
@@ -90,6 +91,9 @@ class Erasures:
                 self._report.tampered(
                     f"the erasure {UUID(bytes=pk)} took away something else than it says"
                 )
+        for pk in self._sealed(connection, list(self._found)):
+            # Its event was sealed and is gone: whether that is lawful is said of the event itself.
+            self._found.pop(pk)
         for pk, (_digest, count) in self._found.items():
             self._report.tampered(
                 f"personal values of {count} events were taken away by {UUID(bytes=pk)}, "
@@ -101,9 +105,18 @@ class Erasures:
                 f"by {len(recorded)} recorded erasures"
             )
 
+    @staticmethod
+    def _sealed(connection: psycopg.Connection[Row], ids: list[bytes]) -> list[bytes]:
+        found = connection.execute(SEALED, [[UUID(bytes=pk) for pk in ids]])
+        return [pk.bytes for (pk,) in found.fetchall()]
+
     def _counted(self, items: Iterator[Row]) -> Iterator[Row]:
         for item in items:
             event_id, erasure, rest = item
+            if event_id > erasure:
+                self._report.tampered(
+                    f"the erasure {UUID(bytes=erasure)} names an event that came after it"
+                )
             digest, count = self._found.get(erasure) or (hashlib.sha256(), 0)
             digest.update(line_of(UUID(bytes=event_id), rest))
             self._found[erasure] = (digest, count + 1)

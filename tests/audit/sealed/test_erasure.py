@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from audit.ledger.report import FINE, TAMPERED
+from audit.ledger.report import FINE, INCOMPLETE, TAMPERED
 from tests.audit.sealed.conftest import EVENTS, Sealed
 
 ERASE = """
@@ -58,12 +58,26 @@ def test_after_a_lawful_erasure_the_log_verifies_and_says_how_many(erased: Seale
         f" SELECT ({KEPT}), erasure_id, '' FROM ledger_erased LIMIT 1",
         "INSERT INTO ledger_erased (event_id, erasure_id, rest)"
         f" SELECT ({KEPT}), gen_random_uuid(), ''",
+        "INSERT INTO ledger_erased (event_id, erasure_id, rest) SELECT max(e.event_id::text)::uuid,"
+        " min(e.erasure_id::text)::uuid, '' FROM (SELECT id AS event_id,"
+        " (SELECT min(erasure_id::text)::uuid FROM ledger_erased) AS erasure_id"
+        " FROM ledger_event) e",
         "UPDATE ledger_erased SET rest = 'x' WHERE id = (SELECT min(id) FROM ledger_erased)",
     ],
 )
 def test_whatever_goes_beyond_what_was_recorded_is_found(erased: Sealed, harm: str) -> None:
     erased.harm(harm)
     assert erased.verify().exit_code == TAMPERED
+
+
+def test_an_erasure_whose_own_event_is_gone_is_a_missing_event(erased: Sealed) -> None:
+    """Retention may take it, and says so of the event; what it took away is not tampering."""
+    gone = "(SELECT id FROM ledger_event WHERE act = 'user.erased')"
+    erased.harm(
+        f"DELETE FROM ledger_personal WHERE event_id IN {gone}",
+        f"DELETE FROM ledger_event WHERE id IN {gone}",
+    )
+    assert erased.verify().exit_code == INCOMPLETE
 
 
 def test_the_web_erases_only_what_an_event_says(erased: Sealed) -> None:
