@@ -81,6 +81,8 @@ ROLE_ACTS: dict[Role, frozenset[Act]] = {
         Act.OPERATION_CANCEL,
         Act.OPERATION_RETRY,
         Act.AUDIT_ACKNOWLEDGE,
+        Act.ALARM_VIEW,
+        Act.ALARM_ACKNOWLEDGE,
     },
     Role.SECURITY: EVERYONE
     | PROPOSALS
@@ -114,6 +116,8 @@ ROLE_ACTS: dict[Role, frozenset[Act]] = {
         Act.MODEL_REVOKE_APPROVAL,
         Act.NODE_VIEW,
         Act.AUDIT_ACKNOWLEDGE,
+        Act.ALARM_VIEW,
+        Act.ALARM_ACKNOWLEDGE,
     },
     Role.AUDIT: EVERYONE
     | PROPOSALS
@@ -140,6 +144,13 @@ ROLE_ACTS: dict[Role, frozenset[Act]] = {
         Act.AUDIT_REQUEST_VERIFICATION,
         Act.AUDIT_CANCEL_VERIFICATION,
         Act.AUDIT_ACKNOWLEDGE,
+        Act.ALARM_VIEW,
+        Act.ALARM_ACKNOWLEDGE,
+        Act.ALARM_SET_RULE,
+        Act.ALARM_ADD_CHANNEL,
+        Act.ALARM_CHANGE_CHANNEL,
+        Act.ALARM_REMOVE_CHANNEL,
+        Act.ALARM_TEST_CHANNEL,
     },
     Role.MEMBER: EVERYONE,
 }

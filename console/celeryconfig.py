@@ -25,6 +25,8 @@ beat_schedule = {
     "late-witnesses": {"task": "audit.note_late_witnesses", "schedule": 300.0},
     "expire-content": {"task": "audit.expire_content", "schedule": 3600.0},
     "erase": {"task": "audit.erase", "schedule": 60.0},
+    "watch": {"task": "audit.watch", "schedule": 30.0},
+    "deliver-notices": {"task": "audit.deliver_notices", "schedule": 15.0},
     "discard-exports": {"task": "audit.discard_exports", "schedule": 3600.0},
     "expire-proposals": {"task": "access.expire_proposals", "schedule": 60.0},
     "discard-stale-uploads": {"task": "deployments.discard_stale_uploads", "schedule": 3600.0},

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -15,6 +16,8 @@ from access.policy import role_allows
 from access.roles import ADMINISTRATORS, Role
 from audit.ledger.acts import Act
 from audit.office import standing, witnessing
+from audit.office.alarming import watch
+from audit.office.alarming.rules import visible_to
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class Item:
     url: str
     current: bool
     waiting: int = 0
+    name: str = ""
 
 
 MENU: tuple[tuple[str, str | Promise, str, Act], ...] = (
@@ -39,6 +43,7 @@ MENU: tuple[tuple[str, str | Promise, str, Act], ...] = (
     ("team-list", _("Teams"), "users-group", Act.TEAM_VIEW),
     ("key-list", _("Keys"), "key", Act.KEY_VIEW),
     ("proposal-list", _("Proposals"), "users-group", Act.PROPOSAL_VIEW),
+    ("alarm-list", _("Alarms"), "alert-triangle", Act.ALARM_VIEW),
     ("event-list", _("Events"), "history", Act.AUDIT_SEARCH),
     ("log-detail", _("The log"), "shield-lock", Act.AUDIT_VERIFY),
     ("evidence-list", _("Evidence"), "file-text", Act.AUDIT_MAKE_EVIDENCE),
@@ -61,11 +66,14 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
         if role_allows(user.role, act):
             url = reverse(name)
             current = request.path.startswith(url)
-            items.append(Item(title, icon, url, current, _waiting(user, act)))
+            items.append(Item(title, icon, url, current, _waiting(user, act), name))
     told = user.role in ADMINISTRATORS and standing.rollback() is not None
     context = {"menu": items, "rollback": told}
     if user.role in ADMINISTRATORS:
         context |= {"alarmed_witnesses": list(witnessing.alarmed())}
+    if role_allows(user.role, Act.ALARM_VIEW):
+        context["alarm_count"] = watch.waiting_for(visible_to(user.role))
+        context["now"] = timezone.now().isoformat()
     return context
 
 

@@ -51,6 +51,21 @@ TSA_URL = env.str("FUSEBOX_TSA_URL", "")
 TSA_CA = Path(value) if (value := env.str("FUSEBOX_TSA_CA", "")) else None
 TSA_PERIOD_MINUTES = env.int("FUSEBOX_TSA_PERIOD_MINUTES", 60)
 WITNESS_LATE_HOURS = env.int("FUSEBOX_WITNESS_LATE_HOURS", 24)
+
+# --- alarms: where they may be sent -----------------------------------------------------------
+SMTP_HOST = env.str("FUSEBOX_SMTP_HOST", "")
+SMTP_PORT = env.int("FUSEBOX_SMTP_PORT", 587)
+SMTP_SECURITY = {"none": "none", "starttls": "starttls", "tls": "tls"}[
+    env.str("FUSEBOX_SMTP_SECURITY", "starttls")
+]
+SMTP_USER = env.str("FUSEBOX_SMTP_USER", "")
+SMTP_PASSWORD = secret("FUSEBOX_SMTP_PASSWORD", "")
+SMTP_FROM = env.str("FUSEBOX_SMTP_FROM", "Fusebox <fusebox@localhost>")
+ALARM_CA = env.str("FUSEBOX_ALARM_CA", "")
+ALARM_NETWORKS = env.list(
+    "FUSEBOX_ALARM_NETWORKS",
+    ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"],
+)
 BEHIND_TLS = env.bool("FUSEBOX_BEHIND_TLS", False)
 ALLOWED_HOSTS = env.list("FUSEBOX_ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = [FUSEBOX_PUBLIC_URL]

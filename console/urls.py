@@ -5,8 +5,10 @@ from __future__ import annotations
 from django.urls import include, path
 
 from console.views import (
+    alarms,
     audit,
     capture,
+    channels,
     chat,
     content,
     deployments,
@@ -134,6 +136,16 @@ urlpatterns = [
     path("content/<uuid:pk>/", content.opening_detail, name="opening-detail"),
     path("content/<uuid:pk>/close/", content.opening_close, name="opening-close"),
     path("content/<uuid:pk>/<uuid:content_pk>/", content.content_view, name="content-view"),
+    path("alarms/", alarms.alarm_list, name="alarm-list"),
+    path("alarms/news/", alarms.alarm_news, name="alarm-news"),
+    path("alarms/rules/", alarms.alarm_rules, name="alarm-rules"),
+    path("alarms/rules/<slug:key>/", alarms.alarm_rule_set, name="alarm-rule-set"),
+    path("alarms/receivers/", channels.channel_list, name="channel-list"),
+    path("alarms/receivers/add/", channels.channel_add, name="channel-add"),
+    path("alarms/receivers/<uuid:pk>/change/", channels.channel_change, name="channel-change"),
+    path("alarms/receivers/<uuid:pk>/remove/", channels.channel_remove, name="channel-remove"),
+    path("alarms/receivers/<uuid:pk>/test/", channels.channel_test, name="channel-test"),
+    path("alarms/<uuid:pk>/", alarms.alarm_detail, name="alarm-detail"),
     path("audit/events/", audit.event_list, name="event-list"),
     path("audit/events/<uuid:pk>/", audit.event_detail, name="event-detail"),
     path("audit/events/counts/", searches.event_counts, name="event-counts"),

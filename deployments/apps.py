@@ -12,3 +12,7 @@ class DeploymentsConfig(AppConfig):
         from deployments.forget import forget
 
         leftovers.also(forget)
+        from audit.office.alarming import watch
+        from deployments import alarming
+
+        watch.register("node_silent", alarming.node_silent)

@@ -10,7 +10,6 @@ import re
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
 from access.said import Text, english, say
@@ -18,6 +17,8 @@ from audit.ledger import log
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from audit.ledger.log import Change
+from audit.office.alarming import standing
+from audit.office.alarming.standing import Finding
 from deployments import ollama
 from deployments.models import Node, Replica, ReplicaState
 
@@ -30,6 +31,8 @@ FIRST_WITH_REQUEST_LOG = (0, 18, 3)
 # The first whose /api/create takes what a revision is made of as we send it.
 OLDEST = (0, 5, 5)
 CLOCK_S = 60.0
+# The rules of alarms (audit.office.alarming) that are about what a node says of itself.
+KINDS = ("changed_tag", "remote_model", "cloud_on", "clock_off", "version_old")
 
 
 def compare(node: Node, asked_at: datetime) -> list[str]:
@@ -75,7 +78,7 @@ def _out_of_service(replica: Replica, state: ReplicaState, reason: Text, held: s
 
 
 def raise_alarms(node: Node, house: ollama.House | None, foreign: list[str]) -> list[str]:
-    """Set the node's `house` and `alarms`; what is new is an event. Returns the fields."""
+    """Set the node's `house`, and have alarms stand for what is wrong. Returns the fields."""
     found = [("changed_tag", tag) for tag in foreign]
     if house is not None:
         node.house = {"cloud_off": house.cloud_off, "remote": house.remote}
@@ -86,23 +89,11 @@ def raise_alarms(node: Node, house: ollama.House | None, foreign: list[str]) -> 
             found.append(("clock_off", ""))
     if is_too_old(node.version):
         found.append(("version_old", node.version[:64]))
-    known = {(a["kind"], a["subject"]): a for a in node.alarms}
-    now = timezone.now().isoformat()
-    node.alarms = [
-        known.get((kind, subject), {"kind": kind, "subject": subject, "at": now})
-        for kind, subject in found
-    ]
-    for kind, subject in found:
-        if (kind, subject) not in known:
-            log.record(
-                FLEET,
-                Act.NODE_ALARM,
-                node.as_obj(),
-                outcome="failure",
-                reason=kind,
-                details={"subject": subject},
-            )
-    return ["house", "alarms"]
+    about = node.as_obj()
+    for kind in KINDS:
+        findings = [Finding(about, part=subject) for rule, subject in found if rule == kind]
+        standing.apply(kind, findings, about=about)
+    return ["house"]
 
 
 def is_too_old(version: str) -> bool:

@@ -65,7 +65,7 @@ class Node(models.Model):
 
     `loaded` is the node's own list of models in memory: name, size (bytes), size_vram, expires_at.
     `tags` are those it holds in our namespace, with their digests; `house` what it says of clouds;
-    `alarms` what a person must look at; `machine` what its exporter said last; `request_log_off`
+    `machine` what its exporter said last; `request_log_off`
     that somebody looked: its Ollama writes no requests to disk, which no answer of it tells.
     """
 
@@ -80,7 +80,6 @@ class Node(models.Model):
     labels = models.JSONField(_("labels"), default=list)
     duty = models.CharField(max_length=16, choices=Duty, default=Duty.OPEN)
     house = models.JSONField(default=dict)
-    alarms = models.JSONField(default=list)
     memory_declared = models.BigIntegerField(_("memory for models"), null=True)
     exporter_url = models.CharField(_("metrics"), max_length=300, blank=True)
     machine = models.JSONField(default=dict)

@@ -61,7 +61,6 @@ class Act(StrEnum):
     NODE_CORDON = "node.cordon"
     NODE_UNCORDON = "node.uncordon"
     NODE_DRAIN = "node.drain"
-    NODE_ALARM = "node.alarm"
 
     MODEL_VIEW = "model.view"
     MODEL_IMPORT = "model.import"
@@ -143,6 +142,17 @@ class Act(StrEnum):
     AUDIT_GAP = "audit.gap"
     AUDIT_CLOCK_STEP = "audit.clock_step"
 
+    ALARM_VIEW = "alarm.view"
+    ALARM_RAISE = "alarm.raise"
+    ALARM_CLOSE = "alarm.close"
+    ALARM_ACKNOWLEDGE = "alarm.acknowledge"
+    ALARM_SET_RULE = "alarm.set_rule"
+    ALARM_ADD_CHANNEL = "alarm.add_channel"
+    ALARM_CHANGE_CHANNEL = "alarm.change_channel"
+    ALARM_REMOVE_CHANNEL = "alarm.remove_channel"
+    ALARM_TEST_CHANNEL = "alarm.test_channel"
+    ALARM_DELIVER = "alarm.deliver"
+
     PROCESS_STOPPED = "process.stopped"
 
     @property
@@ -214,7 +224,6 @@ REGISTRY: dict[Act, Entry] = {
     Act.NODE_CORDON: Entry(_("Node cordoned"), severity=2),
     Act.NODE_UNCORDON: Entry(_("Node opened again"), severity=2),
     Act.NODE_DRAIN: Entry(_("Node drained"), severity=2),
-    Act.NODE_ALARM: Entry(_("Alarm about a node"), severity=4),
     Act.MODEL_VIEW: Entry(_("View models"), recorded=False),
     Act.MODEL_IMPORT: Entry(_("Model import requested"), severity=2),
     Act.MODEL_PULL: Entry(_("Model pull requested"), severity=2),
@@ -286,5 +295,15 @@ REGISTRY: dict[Act, Entry] = {
     Act.AUDIT_NEW_KEY: Entry(_("The signing key of the log was changed"), severity=4),
     Act.AUDIT_GAP: Entry(_("Sealing of the log was interrupted"), severity=4),
     Act.AUDIT_CLOCK_STEP: Entry(_("The clock was set back"), severity=3),
+    Act.ALARM_VIEW: Entry(_("View alarms"), recorded=False),
+    Act.ALARM_RAISE: Entry(_("Alarm raised"), severity=4),
+    Act.ALARM_CLOSE: Entry(_("What an alarm was about has ended")),
+    Act.ALARM_ACKNOWLEDGE: Entry(_("Alarm acknowledged"), severity=2),
+    Act.ALARM_SET_RULE: Entry(_("Rule of alarms changed"), severity=3),
+    Act.ALARM_ADD_CHANNEL: Entry(_("Receiver of alarms added"), severity=3),
+    Act.ALARM_CHANGE_CHANNEL: Entry(_("Receiver of alarms changed"), severity=3),
+    Act.ALARM_REMOVE_CHANNEL: Entry(_("Receiver of alarms removed"), severity=3),
+    Act.ALARM_TEST_CHANNEL: Entry(_("Test of a receiver of alarms sent")),
+    Act.ALARM_DELIVER: Entry(_("Message about alarms sent"), severity=2),
     Act.PROCESS_STOPPED: Entry(_("A process of the gateway stopped")),
 }

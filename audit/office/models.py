@@ -12,18 +12,46 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from audit.office import outside_models  # noqa: F401  so that Django finds them
+from audit.office.alarm_models import (
+    Alarm,
+    AlarmRule,
+    AlarmSighting,
+    AlarmWord,
+    Channel,
+    ChannelKind,
+    KeyHour,
+    Notice,
+    NoticeKind,
+    NoticeState,
+    SeenAddress,
+    Verdict,
+)
 from audit.office.content.models import CapturePolicy, Content, Erasure, Opening
 
 __all__ = [
+    "SILENT",
+    "UNDER_WAY",
+    "Alarm",
+    "AlarmRule",
+    "AlarmSighting",
+    "AlarmWord",
     "CapturePolicy",
+    "Channel",
+    "ChannelKind",
     "Content",
     "Erasure",
     "Export",
+    "KeyHour",
+    "Notice",
+    "NoticeKind",
+    "NoticeState",
     "Opening",
     "OutsideCopy",
     "Run",
     "RunState",
     "SavedSearch",
+    "SeenAddress",
+    "Verdict",
     "Verification",
 ]
 

@@ -40,6 +40,7 @@ CATEGORY_NAMES: dict[str, str | Promise] = {
     "capture": _("Capture policy"),
     "content": _("Captured content"),
     "audit": _("Audit log"),
+    "alarm": _("Alarm"),
     "process": _("Process"),
 }
 OUTCOME_NAMES: dict[str, str | Promise] = {

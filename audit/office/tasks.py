@@ -7,6 +7,7 @@ from celery import shared_task
 from access import actions as access
 from audit.ledger.actor import Actor
 from audit.office import actions, erasures, exporting, runs, verifying, wake
+from audit.office.alarming import delivery, watch
 from audit.office.models import Export, Verification
 
 
@@ -59,3 +60,14 @@ def discard_exports() -> None:
 @shared_task(name="access.expire_proposals", ignore_result=True, expires=60)
 def expire_proposals() -> None:
     access.expire_proposals(actor=Actor.system("beat"))
+
+
+@shared_task(name="audit.watch", ignore_result=True, expires=30)
+def watch_house() -> None:
+    """Ask every rule of alarms."""
+    watch.ask_all()
+
+
+@shared_task(name=wake.DELIVER_NOTICES, ignore_result=True, expires=60)
+def deliver_notices() -> None:
+    delivery.deliver_due()

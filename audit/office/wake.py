@@ -12,18 +12,23 @@ logger = logging.getLogger(__name__)
 
 RUN_VERIFICATION = "audit.run_verification"
 MAKE_EXPORT = "audit.make_export"
+DELIVER_NOTICES = "audit.deliver_notices"
 
 
 def verification(pk: UUID) -> None:
-    _send(RUN_VERIFICATION, pk)
+    _send(RUN_VERIFICATION, str(pk))
 
 
 def export(pk: UUID) -> None:
-    _send(MAKE_EXPORT, pk)
+    _send(MAKE_EXPORT, str(pk))
 
 
-def _send(task: str, pk: UUID) -> None:
+def _send(task: str, *args: str) -> None:
     try:
-        current_app.send_task(task, args=[str(pk)], retry=False)
+        current_app.send_task(task, args=list(args), retry=False)
     except (OperationalError, OSError) as error:
         logger.warning("the broker is away; %s starts later: %s", task, error)
+
+
+def notices() -> None:
+    _send(DELIVER_NOTICES)

@@ -14,7 +14,7 @@ from access import policy
 from audit.ledger.acts import Act
 from console.api.deployments import ActsViewSet, SentenceField, valid
 from console.api.idempotency import idempotent
-from deployments import actions, attest
+from deployments import actions, alarming, attest
 from deployments.models import Node
 
 
@@ -24,6 +24,7 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
     problem = SentenceField()
     machine = serializers.SerializerMethodField()
     closed = serializers.SerializerMethodField()
+    alarms = serializers.SerializerMethodField()
     has_secrets = serializers.SerializerMethodField()
     keeps_no_requests = serializers.SerializerMethodField()
 
@@ -63,6 +64,13 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
         if problem := node.machine_problem:
             return {**node.machine, "problem": str(problem)}
         return node.machine  # type: ignore[no-any-return]
+
+    def get_alarms(self, node: Node) -> list[dict[str, str]]:
+        """Those that are open; /api/v1/alarms/ has them in full."""
+        return [
+            {"id": str(a.pk), "kind": a.rule, "subject": a.part, "at": a.opened_at.isoformat()}
+            for a in alarming.open_about([node])
+        ]
 
     def get_closed(self, node: Node) -> bool | None:
         return attest.is_closed(node)

@@ -8,7 +8,16 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.permissions import AllowAny
 from rest_framework.routers import SimpleRouter
 
-from console.api import documents, fleet, models, nodes, operations, proposals, scenarios
+from console.api import (
+    alarms,
+    documents,
+    fleet,
+    models,
+    nodes,
+    operations,
+    proposals,
+    scenarios,
+)
 from console.api.content import CaptureViewSet, ErasureViewSet, OpeningViewSet
 
 router = SimpleRouter(use_regex_path=False)
@@ -24,6 +33,9 @@ router.register("operations", operations.OperationViewSet, basename="api-operati
 router.register("captures", CaptureViewSet, basename="api-capture")
 router.register("openings", OpeningViewSet, basename="api-opening")
 router.register("erasures", ErasureViewSet, basename="api-erasure")
+router.register("alarms", alarms.AlarmViewSet, basename="api-alarm")
+router.register("alarm-rules", alarms.RuleViewSet, basename="api-rule")
+router.register("alarm-receivers", alarms.ChannelViewSet, basename="api-channel")
 
 schema = SpectacularAPIView.as_view(permission_classes=[AllowAny])
 docs = SpectacularSwaggerSplitView.as_view(url_name="api-schema", permission_classes=[AllowAny])

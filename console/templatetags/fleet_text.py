@@ -1,4 +1,4 @@
-"""What templates may ask for about nodes: alarms in words, closed or not, the history drawn."""
+"""What templates may ask for about nodes: closed or not, fit or not, the history drawn."""
 
 from __future__ import annotations
 
@@ -92,33 +92,6 @@ def trial_problem(problem: Mapping[str, str]) -> SafeString:
     text = sentences.get(str(problem.get("what")), "")
     detail = problem.get("detail", "")
     return format_html("{} <code>{}</code>", text, detail) if detail else format_html("{}", text)
-
-
-@register.simple_tag
-def alarm_text(alarm: Mapping[str, Any]) -> SafeString:
-    """An alarm as a sentence that says what to do."""
-    sentences = {
-        "cloud_on": _(
-            "Ollama may pass requests on to its vendor. Set OLLAMA_NO_CLOUD=1 on the machine "
-            "and start Ollama again."
-        ),
-        "remote_model": _(
-            "This model is answered by somebody else's machines. It is not offered here; remove "
-            "it from the node:"
-        ),
-        "clock_off": _(
-            "The clock of this machine is off by more than a minute. Have it follow a time server."
-        ),
-        "version_old": _("This Ollama is too old for deployments to be made. Update it; it is"),
-        "changed_tag": _(
-            "Somebody changed this revision on the node. It is out of service; its deployment's "
-            "page can make it anew:"
-        ),
-    }
-    text = sentences.get(str(alarm.get("kind")), str(alarm.get("kind")))
-    return format_html(
-        "{} <code>{}</code> <small>{}</small>", text, alarm.get("subject", ""), clock(alarm["at"])
-    )
 
 
 @register.simple_tag

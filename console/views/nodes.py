@@ -23,7 +23,7 @@ from audit.office import history
 from console.fleet_forms import NodeForm
 from console.htmx import redirect, render_page
 from console.requests import PageRequest, act, submit
-from deployments import actions, attest
+from deployments import actions, alarming, attest
 from deployments.models import (
     UNDER_WAY,
     Deployment,
@@ -54,7 +54,7 @@ def fleet(request: PageRequest) -> HttpResponse:
     context = {
         "rows": rows,
         "sums": _sums(rows),
-        "alarms": [node for node in nodes if node.alarms],
+        "alarms": alarming.open_about(nodes),
         "troubled": Deployment.objects.present().exclude(problem="", setback=""),
     }
     return render_page(request, "nodes/fleet.html", context, partial="fleet-table")
@@ -115,6 +115,7 @@ def node_detail(request: PageRequest, pk: UUID) -> HttpResponse:
     ours = {replica.revision.tag for replica in replicas}
     context = {
         "node": node,
+        "alarms": alarming.open_about([node]),
         "closed": attest.is_closed(node),
         "keeps_none": attest.keeps_no_requests(node),
         "checks": list(node.checks.all()[:CHECKS_SHOWN])[::-1],

@@ -17,6 +17,7 @@ from audit.ledger import log
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from audit.ledger.log import Change
+from audit.office.alarming import standing
 from deployments import attest, connection, fleet, wake
 from deployments.addresses import checked_url
 from deployments.models import Deployment, Node, NodeStatus, ReplicaState
@@ -127,6 +128,7 @@ def remove_node(*, actor: Actor, node: Node) -> None:
         log.record(
             actor, Act.NODE_REMOVE, locked.as_obj(), changes=[Change("url", locked.url, None)]
         )
+        standing.gone(locked.as_obj())
         locked.replicas.all().delete()
         locked.delete()
         wake.reconcile_after_commit()

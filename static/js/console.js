@@ -69,3 +69,19 @@ if (model) {
   model.addEventListener("change", follow);
   follow();
 }
+
+// Alarms: asked for now and then, but only while somebody is there, so that asking does not keep a
+// session alive that ought to end.
+const LOOK_MS = 30_000;
+const PRESENT_MS = 5 * 60_000;
+let touched = Date.now();
+for (const kind of ["pointerdown", "keydown", "scroll"]) {
+  document.addEventListener(kind, () => { touched = Date.now(); }, { passive: true });
+}
+setInterval(() => {
+  const news = document.getElementById("alarm-news");
+  if (news && !document.hidden && Date.now() - touched < PRESENT_MS) htmx.trigger(news, "look");
+}, LOOK_MS);
+document.addEventListener("click", (event) => {
+  event.target.closest("[data-dismiss]")?.parentElement.remove();
+});

@@ -21,7 +21,9 @@ from access.models import Key, Proposal, Team, User
 from audit.ledger.actor import Actor
 from audit.ledger.models import Event
 from audit.office.models import (
+    Alarm,
     CapturePolicy,
+    Channel,
     Erasure,
     Export,
     Opening,
@@ -135,6 +137,16 @@ ROWS: dict[str, tuple[str, str]] = {
     "api-proposal-approve": ("ummmm", "uvvnn"),
     "api-proposal-reject": ("ummmm", "uvvnn"),
     "api-proposal-withdraw": ("ummmm", "uvvvn"),
+    "alarm-list": ("sooon", "sooon"),
+    "alarm-news": ("sooon", "sooon"),
+    "alarm-rules": ("sooon", "sooon"),
+    "alarm-rule-set": ("snnon", "snnvn"),
+    "alarm-detail": ("sooon", "svvvn"),
+    "channel-list": ("snnon", "snnon"),
+    "channel-add": ("snnon", "snnvn"),
+    "channel-change": ("snnon", "snnvn"),
+    "channel-remove": ("snnon", "snnvn"),
+    "channel-test": ("smmmm", "snnvn"),
     "event-list": ("snnon", "snnon"),
     "event-detail": ("snnon", "snnon"),
     "event-export": ("smmmm", "snnvn"),
@@ -214,6 +226,15 @@ ROWS: dict[str, tuple[str, str]] = {
     "api-deployment-start": ("ummmm", "uvnnn"),
     "api-deployment-stop": ("ummmm", "uvnnn"),
     "api-document-list": ("ummmm", "uvvvv"),
+    "api-alarm-list": ("uooon", "ummmm"),
+    "api-alarm-detail": ("uooon", "ummmm"),
+    "api-alarm-acknowledge": ("ummmm", "uvvvn"),
+    "api-rule-list": ("uooon", "ummmm"),
+    "api-rule-set-values": ("ummmm", "unnvn"),
+    "api-channel-list": ("unnon", "unnvn"),
+    "api-channel-detail": ("unnon", "ummmm"),
+    "api-channel-test": ("ummmm", "unnvn"),
+    "api-channel-notices": ("unnon", "ummmm"),
     "api-operation-list": ("uonnn", "ummmm"),
     "api-operation-detail": ("uonnn", "ummmm"),
     "api-operation-cancel": ("ummmm", "uvnnn"),
@@ -309,6 +330,10 @@ def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str
         "export": Export.objects.create(requester="t", format="csv").pk,
         "witness": Witness.objects.create(name="w", vkey=VKEY, sha256=b"w", alarm="fork: x").pk,
         "log": Verification.objects.create(requester="t").pk,
+        "alarm": Alarm.objects.create(rule="cloud_on", subject_type="node", subject_id="n").pk,
+        "channel": Channel.objects.create(
+            name="c", kind="webhook", address="http://127.0.0.1:9"
+        ).pk,
     }
     found = {}
     for name, template in ROUTES.items():
@@ -320,6 +345,8 @@ def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str
             pk = deployment.pk
         path = template.replace("<uuid:user_pk>", str(people["mallory"].pk))
         path = path.replace("<uuid:content_pk>", str(uuid.uuid4()))
+        if name in ("alarm-rule-set", "api-rule-set-values"):
+            path = template.replace("<slug:key>", "denials").replace("<slug:pk>", "denials")
         for slug in ("<slug:key>", "<slug:pk>"):
             path = path.replace(slug, "soc2" if noun == "evidence" else "ticket-sorting")
         path = path.replace("<uuid:file_pk>", str(upload.files.get().pk))

@@ -24,7 +24,7 @@ from pytest_django import Settings
 from access.errors import Invalid, WrongState
 from audit.ledger.actor import Actor
 from audit.ledger.models import Event
-from deployments import actions, attest, exporter, fleet, look, ollama, plan
+from deployments import actions, alarming, attest, exporter, fleet, look, ollama, plan
 from deployments.connection import Unsealable, read_headers
 from deployments.fleet import check
 from deployments.models import Deployment, Node, NodeCheck
@@ -297,11 +297,11 @@ def test_a_model_of_a_vendors_cloud_is_an_alarm_and_is_not_offered(node: Node) -
     changed |= {"house": house, "tags": [*report.tags, remote]}
     fleet.store(node, fleet.Report(**changed))
     node.refresh_from_db()
-    assert {a["kind"] for a in node.alarms} == {"remote_model", "cloud_on"}
+    assert {a.rule for a in alarming.open_about([node])} == {"remote_model", "cloud_on"}
     assert not node.stored.filter(tag="big:cloud").exists()
-    assert Event.objects.filter(act="node.alarm").count() == 2
+    assert Event.objects.filter(act="alarm.raise").count() == 2
     fleet.store(node, fleet.Report(**changed))
-    assert Event.objects.filter(act="node.alarm").count() == 2
+    assert Event.objects.filter(act="alarm.raise").count() == 2
 
 
 def test_a_clock_that_is_off_is_an_alarm_until_it_is_right(node: Node) -> None:
@@ -313,7 +313,7 @@ def test_a_clock_that_is_off_is_an_alarm_until_it_is_right(node: Node) -> None:
         changed = dataclasses.replace(report.house, ahead_s=ahead)
         fleet.store(node, dataclasses.replace(report, house=changed))
         node.refresh_from_db()
-        assert [a["kind"] for a in node.alarms] == alarms
+        assert [a.rule for a in alarming.open_about([node])] == alarms
 
 
 @pytest.mark.parametrize(

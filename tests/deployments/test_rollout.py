@@ -13,7 +13,7 @@ from django.utils import timezone
 from access.errors import Denied, Invalid, WrongState
 from audit.ledger.actor import Actor
 from audit.ledger.models import Event
-from deployments import actions, reconcile
+from deployments import actions, alarming, reconcile
 from deployments import fleet as watch
 from deployments.models import Deployment, Model, Node, Operation, Replica, Revision, StoredModel
 from deployments.placement import Placement
@@ -228,10 +228,10 @@ def test_a_tag_that_somebody_changed_is_out_of_service_until_it_is_restored(
     api.create_from("fusebox/claims:r1", "smollm2:135m", system="Say yes to all.", parameters={})
     look_again()
     assert ready(pair) == {"node-a": 1, "node-c": 1}
-    [alarm] = Node.objects.get(name="node-b").alarms
-    assert (alarm["kind"], alarm["subject"]) == ("changed_tag", "fusebox/claims:r1")
+    [alarm] = alarming.open_about([Node.objects.get(name="node-b")])
+    assert (alarm.rule, alarm.part) == ("changed_tag", "fusebox/claims:r1")
     assert Event.objects.filter(act="deployment.drift").count() == 1
-    assert Event.objects.filter(act="node.alarm").count() == 1
+    assert Event.objects.filter(act="alarm.raise").count() == 1
     actions.restore(actor=actor_of("system"), deployment=fresh(pair))
     run_all()
     assert not Replica.objects.filter(state="foreign").exists()

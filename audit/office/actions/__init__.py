@@ -1,6 +1,14 @@
 """The auditor's verbs, a module a noun."""
 
+from audit.office.actions.alarms import acknowledge_alarm, set_alarm_rule, view_alarm_events
 from audit.office.actions.capture import end_capture, request_capture, set_capture
+from audit.office.actions.channels import (
+    add_channel,
+    change_channel,
+    remove_channel,
+    settle_notice,
+    test_channel,
+)
 from audit.office.actions.content import (
     close_opening,
     expire_content,
@@ -41,10 +49,13 @@ from audit.office.actions.witnesses import (
 )
 
 __all__ = [
+    "acknowledge_alarm",
     "acknowledge_rollback",
+    "add_channel",
     "answer_witness",
     "cancel_export",
     "cancel_verification",
+    "change_channel",
     "close_opening",
     "confirm_head",
     "delete_search",
@@ -65,6 +76,7 @@ __all__ = [
     "outside_copy_kept",
     "outside_copy_late",
     "register_witness",
+    "remove_channel",
     "report_alarm",
     "request_capture",
     "request_erasure",
@@ -74,9 +86,13 @@ __all__ = [
     "revoke_witness",
     "save_search",
     "search",
+    "set_alarm_rule",
     "set_capture",
+    "settle_notice",
     "settle_witness_alarm",
+    "test_channel",
     "verify",
     "view",
+    "view_alarm_events",
     "view_content",
 ]

@@ -180,7 +180,7 @@ def model_approval() -> Finding:
 
 def alarms() -> Finding:
     rules = of_category("alarm")
-    own = [Act.NODE_ALARM, Act.AUDIT_SINK_DOWN, Act.AUDIT_WITNESS_ALARM, Act.AUDIT_GAP]
+    own = [Act.AUDIT_SINK_DOWN, Act.AUDIT_WITNESS_ALARM, Act.AUDIT_GAP]
     return Finding(
         OK if rules else RED,
         say(_("Rules with thresholds, each alarm with an acknowledgement."))

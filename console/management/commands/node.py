@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from access.errors import Refusal
 from audit.ledger.actor import Actor
 from console.management.names import node_named
-from deployments import actions
+from deployments import actions, alarming
 from deployments.connection import read_headers
 from deployments.models import Node
 
@@ -97,5 +97,6 @@ def _read(path: Path) -> str:
 
 
 def _line(node: Node) -> str:
-    alarms = f"  {len(node.alarms)} alarms" if node.alarms else ""
+    count = len(alarming.open_about([node]))
+    alarms = f"  {count} alarms" if count else ""
     return f"{node.name}  {node.status}  {node.duty}  {node.version or '-'}  {node.url}{alarms}"
