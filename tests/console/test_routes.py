@@ -41,6 +41,7 @@ from deployments.models import (
     Upload,
     UploadedFile,
 )
+from tests.console.office_rows import OFFICE_ROWS
 
 WHO = ("anonymous", "system", "security", "audit", "member")
 VKEY = "w+680f52bc+BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"  # of a witness
@@ -55,6 +56,7 @@ ANSWERS = {
 }
 # route name: (GET, POST)
 ROWS: dict[str, tuple[str, str]] = {
+    **OFFICE_ROWS,
     "home": ("sooss", "sooss"),
     "sign-in": ("ossss", "vssss"),
     "sign-out": ("smmmm", "sssss"),
@@ -137,16 +139,6 @@ ROWS: dict[str, tuple[str, str]] = {
     "api-proposal-approve": ("ummmm", "uvvnn"),
     "api-proposal-reject": ("ummmm", "uvvnn"),
     "api-proposal-withdraw": ("ummmm", "uvvvn"),
-    "alarm-list": ("sooon", "sooon"),
-    "alarm-news": ("sooon", "sooon"),
-    "alarm-rules": ("sooon", "sooon"),
-    "alarm-rule-set": ("snnon", "snnvn"),
-    "alarm-detail": ("sooon", "svvvn"),
-    "channel-list": ("snnon", "snnon"),
-    "channel-add": ("snnon", "snnvn"),
-    "channel-change": ("snnon", "snnvn"),
-    "channel-remove": ("snnon", "snnvn"),
-    "channel-test": ("smmmm", "snnvn"),
     "event-list": ("snnon", "snnon"),
     "event-detail": ("snnon", "snnon"),
     "event-export": ("smmmm", "snnvn"),
@@ -226,15 +218,6 @@ ROWS: dict[str, tuple[str, str]] = {
     "api-deployment-start": ("ummmm", "uvnnn"),
     "api-deployment-stop": ("ummmm", "uvnnn"),
     "api-document-list": ("ummmm", "uvvvv"),
-    "api-alarm-list": ("uooon", "ummmm"),
-    "api-alarm-detail": ("uooon", "ummmm"),
-    "api-alarm-acknowledge": ("ummmm", "uvvvn"),
-    "api-rule-list": ("uooon", "ummmm"),
-    "api-rule-set-values": ("ummmm", "unnvn"),
-    "api-channel-list": ("unnon", "unnvn"),
-    "api-channel-detail": ("unnon", "ummmm"),
-    "api-channel-test": ("ummmm", "unnvn"),
-    "api-channel-notices": ("unnon", "ummmm"),
     "api-operation-list": ("uonnn", "ummmm"),
     "api-operation-detail": ("uonnn", "ummmm"),
     "api-operation-cancel": ("ummmm", "uvnnn"),
