@@ -13,6 +13,7 @@ const summary = part("task-summary");
 const sheets = [...task.querySelectorAll("button[data-sheet]")];
 // Whatever stops one row for these reasons stops the others as well.
 const ALIKE = ["node_unreachable", "not_in_service", "overloaded", "log_unavailable", "node_error", "broken"];
+const FOR_ALL = ["signed_out", "model_not_found", "notice_changed"];
 const MOST_ALIKE = 3;
 let rows = [];
 let running = false;
@@ -194,7 +195,11 @@ function failed(row, error) {
   row.error = error.words || error.message;
   row.raw = error.raw ?? "";
   if (error.code === "input_too_long") { row.forced = true; tooLong(row, row.error); return; }
-  if (["signed_out", "model_not_found"].includes(error.code)) { row.state = "waiting"; row.error = ""; stop(row, error.words); return; }
+  if (FOR_ALL.includes(error.code)) {
+    stop(row, row.error);
+    Object.assign(row, { state: "waiting", error: "" });
+    return;
+  }
   alike = ALIKE.includes(error.code) ? alike + 1 : 0;
   if (alike >= MOST_ALIKE) stop(row, words.stoppedBecause.replace("{why}", row.error));
 }
