@@ -45,13 +45,14 @@ MENU: tuple[tuple[str, str | Promise, str, Act], ...] = (
     ("proposal-list", _("Proposals"), "users-group", Act.PROPOSAL_VIEW),
     ("alarm-list", _("Alarms"), "alert-triangle", Act.ALARM_VIEW),
     ("event-list", _("Events"), "history", Act.AUDIT_SEARCH),
+    ("case-list", _("Cases"), "book", Act.CASE_VIEW),
     ("log-detail", _("The log"), "shield-lock", Act.AUDIT_VERIFY),
     ("evidence-list", _("Evidence"), "file-text", Act.AUDIT_MAKE_EVIDENCE),
     ("capture-list", _("Captured content"), "lock", Act.CAPTURE_VIEW),
     ("chat-list", _("Chat"), "message-circle", Act.DEPLOYMENT_USE),
     ("task-list", _("Tasks"), "file-text", Act.DEPLOYMENT_USE),
 )
-WITH_OVERVIEW = (Role.SYSTEM, Role.SECURITY)
+WITH_OVERVIEW = (Role.SYSTEM, Role.SECURITY, Role.AUDIT)
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:

@@ -142,6 +142,16 @@ class Act(StrEnum):
     AUDIT_GAP = "audit.gap"
     AUDIT_CLOCK_STEP = "audit.clock_step"
 
+    AUDIT_NOTE = "audit.note"
+
+    CASE_VIEW = "case.view"
+    CASE_OPEN = "case.open"
+    CASE_ADD = "case.add"
+    CASE_TAKE = "case.take"
+    CASE_NOTE = "case.note"
+    CASE_CLOSE = "case.close"
+    CASE_REOPEN = "case.reopen"
+
     ALARM_VIEW = "alarm.view"
     ALARM_RAISE = "alarm.raise"
     ALARM_CLOSE = "alarm.close"
@@ -295,6 +305,14 @@ REGISTRY: dict[Act, Entry] = {
     Act.AUDIT_NEW_KEY: Entry(_("The signing key of the log was changed"), severity=4),
     Act.AUDIT_GAP: Entry(_("Sealing of the log was interrupted"), severity=4),
     Act.AUDIT_CLOCK_STEP: Entry(_("The clock was set back"), severity=3),
+    Act.AUDIT_NOTE: Entry(_("Note written beside an event")),
+    Act.CASE_VIEW: Entry(_("View cases"), recorded=False),
+    Act.CASE_OPEN: Entry(_("Case opened"), severity=2),
+    Act.CASE_ADD: Entry(_("Events added to a case")),
+    Act.CASE_TAKE: Entry(_("Event taken out of a case"), severity=2),
+    Act.CASE_NOTE: Entry(_("Note written on a case")),
+    Act.CASE_CLOSE: Entry(_("Case closed"), severity=2),
+    Act.CASE_REOPEN: Entry(_("Case opened again"), severity=2),
     Act.ALARM_VIEW: Entry(_("View alarms"), recorded=False),
     Act.ALARM_RAISE: Entry(_("Alarm raised"), severity=4),
     Act.ALARM_CLOSE: Entry(_("What an alarm was about has ended")),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time
 from ipaddress import ip_address
+from uuid import UUID
 
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
@@ -29,7 +30,7 @@ class Filter:
 
     person: the id of an account, or a part of a user or display name. act: an act, or a whole
     category such as `key`. object: the id or the exact name of what was acted upon. start and end:
-    moments, both included, in UTC.
+    moments, both included, in UTC. case: the id of a case, for the events that it collects.
     """
 
     person: str = ""
@@ -39,6 +40,7 @@ class Filter:
     outcome: str = ""
     request: str = ""
     address: str = ""
+    case: str = ""
     start: datetime | None = None
     end: datetime | None = None
 
@@ -52,6 +54,7 @@ class Filter:
         if given["outcome"] and given["outcome"] not in OUTCOMES:
             raise Invalid(_("There is no such outcome."), field="outcome")
         given["address"] = _address(given["address"])
+        given["case"] = _case(given["case"])
         start = _moment("start", given.pop("start"))
         end = _moment("end", given.pop("end"))
         if start and end and start > end:
@@ -82,6 +85,13 @@ def _address(text: str) -> str:
         return str(ip_address(text)) if text else ""
     except ValueError as error:
         raise Invalid(_("Write an address such as 10.0.0.7."), field="address") from error
+
+
+def _case(text: str) -> str:
+    try:
+        return str(UUID(text)) if text else ""
+    except ValueError as error:
+        raise Invalid(_("There is no such case."), field="case") from error
 
 
 def _moment(name: str, text: str) -> datetime | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from audit.ledger.acts import Act
 from audit.ledger.models import Event
 from audit.office.reading import Reading
@@ -20,5 +22,15 @@ def of(kind: str, object_id: str) -> list[Reading]:
         for act in acts
     ]
     ids = [row["id"] for row in first.union(*others, all=True).order_by("-id")[:SHOWN]]
+    rows = Event.objects.filter(pk__in=ids).select_related("personal").order_by("-id")
+    return [Reading(event) for event in rows]
+
+
+def newest(acts: Sequence[Act], most: int) -> list[Reading]:
+    """The newest events of some acts, newest first, each act by its index."""
+    first, *others = [
+        Event.objects.filter(act=act).order_by("-id").values("id")[:most] for act in acts
+    ]
+    ids = [row["id"] for row in first.union(*others, all=True).order_by("-id")[:most]]
     rows = Event.objects.filter(pk__in=ids).select_related("personal").order_by("-id")
     return [Reading(event) for event in rows]

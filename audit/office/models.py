@@ -26,6 +26,7 @@ from audit.office.alarm_models import (
     SeenAddress,
     Verdict,
 )
+from audit.office.case_models import Case, CaseEvent, CaseNote, CaseState, EventNote
 from audit.office.content.models import CapturePolicy, Content, Erasure, Opening
 
 __all__ = [
@@ -36,10 +37,15 @@ __all__ = [
     "AlarmSighting",
     "AlarmWord",
     "CapturePolicy",
+    "Case",
+    "CaseEvent",
+    "CaseNote",
+    "CaseState",
     "Channel",
     "ChannelKind",
     "Content",
     "Erasure",
+    "EventNote",
     "Export",
     "KeyHour",
     "Notice",

@@ -41,6 +41,7 @@ CATEGORY_NAMES: dict[str, str | Promise] = {
     "content": _("Captured content"),
     "audit": _("Audit log"),
     "alarm": _("Alarm"),
+    "case": _("Case"),
     "process": _("Process"),
 }
 OUTCOME_NAMES: dict[str, str | Promise] = {

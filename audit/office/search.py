@@ -26,6 +26,7 @@ from audit.ledger.canonical import read
 from audit.ledger.models import Event, Mention, Personal
 from audit.office.content import restricted
 from audit.office.filters import Filter
+from audit.office.models import CaseEvent
 
 PAGE = 50
 COUNT_LIMIT = 10_000
@@ -129,11 +130,14 @@ class _Way:
 
 def _ways(wanted: Filter) -> list[_Way]:
     """The filter that has an index of its own decides where to look; the others only sift."""
-    primary = next((n for n in ("person", "object", "address", "act") if getattr(wanted, n)), "")
+    names = ("case", "person", "object", "address", "act")
+    primary = next((n for n in names if getattr(wanted, n)), "")
     without: dict[str, Any] = {primary: ""} if primary else {}
     rest = replace(wanted, **without)
     found = Event.objects.filter(_conditions(rest))
     linked = _conditions(rest, LINK)
+    if primary == "case":
+        return [_Way(CaseEvent.objects.filter(linked, case_id=wanted.case), LINK)]
     if primary == "person":
         return [_Way(found.filter(**way)) for way in _people(wanted.person)]
     if primary == "object":
@@ -165,6 +169,9 @@ def _conditions(wanted: Filter, prefix: str = "") -> Q:
     found = Q(**{f"{prefix}{name}": value for name, value in exact.items() if value})
     if wanted.address:
         found &= ~Q(**{f"{prefix}actor_id__in": list(restricted.people())})
+    if wanted.case:
+        collected = CaseEvent.objects.filter(case_id=wanted.case).values("event_id")
+        found &= Q(**{f"{prefix}id__in": collected})
     if wanted.person:
         ways = _people(wanted.person)
         found &= _any(Q(**{f"{prefix}{n}": v for n, v in way.items()}) for way in ways)

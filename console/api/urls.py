@@ -10,6 +10,7 @@ from rest_framework.routers import SimpleRouter
 
 from console.api import (
     alarms,
+    cases,
     documents,
     fleet,
     models,
@@ -36,6 +37,7 @@ router.register("erasures", ErasureViewSet, basename="api-erasure")
 router.register("alarms", alarms.AlarmViewSet, basename="api-alarm")
 router.register("alarm-rules", alarms.RuleViewSet, basename="api-rule")
 router.register("alarm-receivers", alarms.ChannelViewSet, basename="api-channel")
+router.register("cases", cases.CaseViewSet, basename="api-case")
 
 schema = SpectacularAPIView.as_view(permission_classes=[AllowAny])
 docs = SpectacularSwaggerSplitView.as_view(url_name="api-schema", permission_classes=[AllowAny])

@@ -19,16 +19,20 @@ from access import policy
 from access.errors import Invalid
 from access.models import Proposal
 from audit.ledger.acts import Act
+from audit.ledger.models import Event
 from audit.office import actions, formats, proof, search
+from audit.office.alarming import words
 from audit.office.export import Pieces
 from audit.office.filters import Filter
-from audit.office.models import SavedSearch
+from audit.office.models import Case, EventNote, SavedSearch
 from audit.office.reading import CATEGORY_NAMES, OUTCOME_NAMES, Reading, sentence
 from console import downloads
+from console.case_forms import NoteForm
 from console.htmx import render_page
 from console.requests import PageRequest, act
 
 FIRST = ("csv", "jsonl")
+CASES_OFFERED = 50
 # An archive is made whole before its first byte is sent: more than this is a worker's.
 BUNDLE_IN_REQUEST = 50_000
 LABELS = {
@@ -41,6 +45,7 @@ LABELS = {
     "end": _("To"),
     "request": _("Request id"),
     "address": _("Address"),
+    "case": _("Case"),
 }
 
 
@@ -48,8 +53,10 @@ def event_list(request: PageRequest) -> HttpResponse:
     """A filter that cannot be understood finds nothing: it must not look as if it had worked."""
     policy.require(request.actor, Act.AUDIT_SEARCH)
     values = {name: request.GET.get(name, "") for name in LABELS}
+    cases = Case.objects.filter(state="open")[:CASES_OFFERED]
     saved = SavedSearch.objects.filter(owner_id=request.user.pk)
     context: dict[str, Any] = {"formats": [f for f in formats.ALL.values() if f.name not in FIRST]}
+    context |= {"cases": cases, "back": request.get_full_path()}
     context |= {"saved": [(s, urlencode(s.query)) for s in saved]}
     context |= {"categories": _categories(), "outcomes": OUTCOME_NAMES.items()}
     try:
@@ -84,6 +91,10 @@ def event_detail(request: PageRequest, pk: UUID) -> HttpResponse:
         "reading": reading,
         "proposal": Proposal.objects.named(reading.approval.get("id", "")),
         "proof": proof.of(event),
+        "notes": _notes(event),
+        "inside": Case.objects.filter(items__event=pk),
+        "cases": Case.objects.filter(state="open")[:CASES_OFFERED],
+        "note_form": NoteForm(),
         "siblings": [Reading(other) for other in search.same_request(event)],
     }
     return render_page(request, "audit/detail.html", context)
@@ -130,6 +141,13 @@ def _bundle(request: PageRequest, wanted: Filter) -> StreamingHttpResponse:
     return downloads.streamed(request, Pieces(file), name, "application/zip")
 
 
+def _notes(event: Event) -> list[tuple[EventNote, str]]:
+    """What auditors wrote beside an event, by their names of today."""
+    notes = list(EventNote.objects.filter(event=event))
+    names = words.people_named(note.author_id for note in notes)
+    return [(note, names.get(note.author_id, note.author_id)) for note in notes]
+
+
 def _local_times(wanted: Filter) -> dict[str, str]:
     """The times as a form's field shows them."""
     times = {"start": wanted.start, "end": wanted.end}
@@ -149,6 +167,8 @@ def _chip(wanted: Filter, active: dict[str, str], name: str) -> dict[str, Any]:
         value = f"{timezone.localtime(value):%Y-%m-%d %H:%M:%S}"
     elif name == "act":
         value = CATEGORY_NAMES.get(value) or sentence(value)
+    elif name == "case":
+        value = str(Case.objects.filter(pk=value).first() or value)
     elif name == "outcome":
         value = OUTCOME_NAMES[value]
     rest = {k: v for k, v in active.items() if k != name}

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 
-from access.models import Grant, Key, Team, User
+from access.models import Grant, Key, Proposal, Team, User
 from access.roles import Role
+from audit.ledger.acts import Act
+from audit.office import history, standing, weeks
+from audit.office.alarming import watch
+from audit.office.alarming.rules import visible_to
+from audit.office.models import Alarm, Case
 from console.requests import PageRequest
+from console.views.alarms import LATE, lines
 from deployments.models import Deployment, Node, Operation
+
+SHOWN = 5
+# What left the log, and what was read in it.
+TAKEN = (Act.AUDIT_EXPORT, Act.AUDIT_FETCH_EXPORT)
+READ = (Act.AUDIT_SEARCH, Act.AUDIT_VIEW)
 
 
 def home(request: PageRequest) -> HttpResponse:
@@ -18,7 +30,7 @@ def home(request: PageRequest) -> HttpResponse:
     if role == Role.SECURITY:
         return render(request, "home/security.html", _security())
     if role == Role.AUDIT:
-        return redirect("event-list")
+        return render(request, "home/audit.html", _audit(request))
     return redirect("chat-list")
 
 
@@ -39,4 +51,22 @@ def _security() -> dict[str, object]:
         "ungranted": Deployment.objects.live().exclude(pk__in=granted),
         "without_team": User.objects.people().filter(role=Role.MEMBER, is_active=True, teams=None),
         "expiring": Key.objects.valid().exclude(expires_at=None).order_by("expires_at")[:5],
+    }
+
+
+def _audit(request: PageRequest) -> dict[str, object]:
+    """One look: is the log whole, who has witnessed it, what waits, what is unusual, what was
+    taken out of it."""
+    alarms = Alarm.objects.open().waiting().filter(rule__in=visible_to(Role.AUDIT))
+    looked_at = watch.looked_at()
+    return {
+        "now": standing.now(),
+        "proposals": Proposal.objects.for_decision_by(request.user.pk, request.user.role)[:SHOWN],
+        "alarms": lines(list(alarms[:SHOWN])),
+        "looked_at": looked_at,
+        "late": looked_at is None or timezone.now() - looked_at > LATE,
+        "weeks": weeks.now(),
+        "taken": history.newest(TAKEN, SHOWN),
+        "read": history.newest(READ, SHOWN),
+        "cases": Case.objects.filter(state="open")[:SHOWN],
     }

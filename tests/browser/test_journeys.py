@@ -203,7 +203,19 @@ PAGES = {
         "/keys/issue/",
         "/service-accounts/create/",
     ],
-    "audit": ["/audit/events/", "/audit/exports/", "/audit/log/"],
+    "audit": [
+        "/",
+        "/audit/events/",
+        "/audit/exports/",
+        "/audit/log/",
+        "/audit/cases/",
+        "/audit/cases/open/",
+        "/alarms/",
+        "/alarms/rules/",
+        "/alarms/rules/off_hours/",
+        "/alarms/receivers/",
+        "/alarms/receivers/add/",
+    ],
     "member": ["/chat/", "/tasks/", "/account/"],
 }
 # What stays Latin on a Chinese page: names that people gave, and answers of models.

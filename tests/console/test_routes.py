@@ -23,6 +23,7 @@ from audit.ledger.models import Event
 from audit.office.models import (
     Alarm,
     CapturePolicy,
+    Case,
     Channel,
     Erasure,
     Export,
@@ -57,7 +58,7 @@ ANSWERS = {
 # route name: (GET, POST)
 ROWS: dict[str, tuple[str, str]] = {
     **OFFICE_ROWS,
-    "home": ("sooss", "sooss"),
+    "home": ("sooos", "sooos"),
     "sign-in": ("ossss", "vssss"),
     "sign-out": ("smmmm", "sssss"),
     "account": ("soooo", "svvvv"),
@@ -313,6 +314,7 @@ def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str
         "export": Export.objects.create(requester="t", format="csv").pk,
         "witness": Witness.objects.create(name="w", vkey=VKEY, sha256=b"w", alarm="fork: x").pk,
         "log": Verification.objects.create(requester="t").pk,
+        "case": Case.objects.create(title="c").pk,
         "alarm": Alarm.objects.create(rule="cloud_on", subject_type="node", subject_id="n").pk,
         "channel": Channel.objects.create(
             name="c", kind="webhook", address="http://127.0.0.1:9"

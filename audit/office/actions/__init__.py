@@ -2,6 +2,15 @@
 
 from audit.office.actions.alarms import acknowledge_alarm, set_alarm_rule, view_alarm_events
 from audit.office.actions.capture import end_capture, request_capture, set_capture
+from audit.office.actions.cases import (
+    add_to_case,
+    close_case,
+    note_case,
+    note_event,
+    open_case,
+    reopen_case,
+    take_from_case,
+)
 from audit.office.actions.channels import (
     add_channel,
     change_channel,
@@ -52,10 +61,12 @@ __all__ = [
     "acknowledge_alarm",
     "acknowledge_rollback",
     "add_channel",
+    "add_to_case",
     "answer_witness",
     "cancel_export",
     "cancel_verification",
     "change_channel",
+    "close_case",
     "close_opening",
     "confirm_head",
     "delete_search",
@@ -71,12 +82,16 @@ __all__ = [
     "keep_time_stamp",
     "list_content",
     "make_evidence",
+    "note_case",
+    "note_event",
     "note_late_witnesses",
+    "open_case",
     "open_content",
     "outside_copy_kept",
     "outside_copy_late",
     "register_witness",
     "remove_channel",
+    "reopen_case",
     "report_alarm",
     "request_capture",
     "request_erasure",
@@ -90,6 +105,7 @@ __all__ = [
     "set_capture",
     "settle_notice",
     "settle_witness_alarm",
+    "take_from_case",
     "test_channel",
     "verify",
     "view",

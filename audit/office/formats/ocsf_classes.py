@@ -53,6 +53,7 @@ ACTIVITIES: dict[int, dict[str, int]] = {
         "update": 3, "status": 3, "cancel": 3, "retry": 3, "finished": 3, "approve": 3,
         "delete": 4, "remove": 4, "revoke": 4,
         "set": 3, "end": 3,
+        "open": 1, "add": 3, "take": 3, "note": 3, "reopen": 3,
         "raise": 1, "add_channel": 1, "close": 3, "acknowledge": 3, "set_rule": 3,
         "change_channel": 3, "remove_channel": 4,
     },

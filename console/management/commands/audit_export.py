@@ -26,7 +26,7 @@ from audit.office import actions, formats
 from audit.office.filters import Filter
 from console.management.os_user import os_user
 
-OPTIONS = {"start": "--from", "end": "--to", "format": "--format"}
+OPTIONS = {"start": "--from", "end": "--to", "format": "--format", "case": "--case"}
 
 
 class Command(BaseCommand):
@@ -35,6 +35,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--from", dest="start", default="", help="first day or moment")
         parser.add_argument("--to", dest="end", default="", help="last day or moment, included")
+        parser.add_argument("--case", default="", help="only what a case collects, by its id")
         parser.add_argument("--format", required=True, choices=[*formats.ALL, "bundle"])
         parser.add_argument("--output", required=True, help="a file, or - for standard output")
 
@@ -106,7 +107,7 @@ def _seal_here() -> None:
 
 
 def _wanted(options: dict[str, Any]) -> Filter:
-    return Filter.parse({"start": options["start"], "end": options["end"]})
+    return Filter.parse({name: options[name] for name in ("start", "end", "case")})
 
 
 @contextlib.contextmanager
