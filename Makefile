@@ -73,6 +73,10 @@ clean: ## remove what the tools left behind (not .venv, not the data folder)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache htmlcov .coverage
 	find . -path ./.venv -prune -o -path ./var -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
+.PHONY: screenshots
+screenshots: setup browser ## walk from a job to a granted deployment in a real browser and write docs/img/wizard
+	FUSEBOX_SCREENSHOTS=docs/img/wizard DJANGO_ALLOW_ASYNC_UNSAFE=1 $(PYTEST) -m browser tests/browser/test_wizard.py
+
 # --- figures ---------------------------------------------------------------------------------
 
 .PHONY: bench bench-gateway bench-audit bench-fit

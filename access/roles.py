@@ -77,6 +77,7 @@ ROLE_ACTS: dict[Role, frozenset[Act]] = {
         Act.DEPLOYMENT_DELETE,
         Act.DEPLOYMENT_TRY,
         Act.SCENARIO_TRY,
+        Act.SCENARIO_FORGET,
         Act.OPERATION_VIEW,
         Act.OPERATION_CANCEL,
         Act.OPERATION_RETRY,

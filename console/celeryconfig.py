@@ -30,6 +30,7 @@ beat_schedule = {
     "discard-exports": {"task": "audit.discard_exports", "schedule": 3600.0},
     "expire-proposals": {"task": "access.expire_proposals", "schedule": 60.0},
     "discard-stale-uploads": {"task": "deployments.discard_stale_uploads", "schedule": 3600.0},
+    "forget-samples": {"task": "deployments.forget_samples", "schedule": 300.0},
     "check-nodes": {"task": "deployments.check_nodes", "schedule": 10.0},
     "reconcile": {"task": "deployments.reconcile", "schedule": 15.0},
 }

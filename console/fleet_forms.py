@@ -10,14 +10,15 @@ from django.utils.translation import gettext_lazy as _
 
 from access.errors import Invalid
 from console.forms import DeployableField
-from deployments import connection
-from deployments.models import Deployment, Node, Revision
+from deployments import connection, fit
+from deployments.models import Deployment, Node, Operation, OperationKind, Revision
 from deployments.placement import Placement
 from deployments.recipes import DEFAULT_NUM_CTX, PARAMETERS
 from deployments.scenarios import Scenario
-from deployments.wishes import Keep, Strategy, read_timetable, show_timetable
+from deployments.wishes import MAX_AT_ONCE, Keep, Strategy, read_timetable, show_timetable
 
 GIGABYTE = 10**9
+SERVER = ("parallel", "cache_type", "at_once")
 
 
 class NodeForm(forms.Form):
@@ -61,6 +62,28 @@ class NodeForm(forms.Form):
             "0.18.3 it can write what people ask into a file."
         ),
     )
+    parallel = forms.IntegerField(
+        label=_("Requests at once"),
+        required=False,
+        min_value=1,
+        max_value=MAX_AT_ONCE,
+        help_text=_("OLLAMA_NUM_PARALLEL, where somebody set it: each needs a context of its own."),
+    )
+    cache_type = forms.ChoiceField(
+        label=_("Type of the KV cache"),
+        required=False,
+        choices=[("", _("as Ollama has it (f16)")), *((t, t) for t in fit.CACHE_TYPES)],
+        help_text=_("OLLAMA_KV_CACHE_TYPE, where somebody set it."),
+    )
+    at_once = forms.IntegerField(
+        label=_("Models at once"),
+        required=False,
+        min_value=1,
+        max_value=MAX_AT_ONCE,
+        help_text=_(
+            "OLLAMA_MAX_LOADED_MODELS, where somebody set it. No trial then pushes out what serves."
+        ),
+    )
     headers = forms.CharField(
         label=_("Headers"),
         required=False,
@@ -94,6 +117,7 @@ class NodeForm(forms.Form):
             "memory": node.memory_declared / GIGABYTE if node.memory_declared else None,
             "exporter_url": node.exporter_url,
             "request_log_off": node.request_log_off,
+            **node.server,
             "ca": node.ca,
             "client_certificate": node.client_certificate,
         }
@@ -104,12 +128,16 @@ class NodeForm(forms.Form):
         memory = given.pop("memory")
         headers, key = given.pop("headers"), given.pop("client_key")
         given["labels"] = given["labels"].split(",")
+        given["server"] = {name: given.pop(name) for name in SERVER}
         given["memory_declared"] = int(memory * GIGABYTE) if memory else None
         if headers or not again:
             given["headers"] = connection.read_headers(headers)
         if key or not again or not given["client_certificate"]:
             given["client_key"] = key
         return given
+
+    def fullness_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in ("exporter_url", "memory", *SERVER)]
 
     def reach_fields(self) -> list[forms.BoundField]:
         names = ("headers", "ca", "client_certificate", "client_key")
@@ -243,6 +271,13 @@ class RecipeForm(forms.Form):
         return [self[p.name] for p in PARAMETERS]
 
 
+def free_name(name: str) -> str:
+    """The name, or the first of name-2, name-3 … that no deployment has."""
+    taken = set(Deployment.objects.present().values_list("name", flat=True))
+    others = (f"{name[:58]}-{number}" for number in range(2, 1000))
+    return next((each for each in (name, *others) if each not in taken), name)
+
+
 class DeploymentForm(PlacementForm, RecipeForm):
     """A new deployment: name, recipe, placement."""
 
@@ -263,6 +298,11 @@ class DeploymentForm(PlacementForm, RecipeForm):
         required=False,
         empty_label=_("Any node that stores the model"),
     )
+    trial = forms.ModelChoiceField(
+        queryset=Operation.objects.filter(kind=OperationKind.TRY),
+        required=False,
+        widget=forms.HiddenInput,
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -278,7 +318,7 @@ class DeploymentForm(PlacementForm, RecipeForm):
         text = scenario.text(language)
         return {
             "scenario": scenario.key,
-            "name": scenario.key,
+            "name": free_name(scenario.key),
             "description": text.title,
             "system_prompt": text.prompt,
             "schema": shown_schema(scenario.schema),
@@ -317,6 +357,12 @@ class ChangeForm(RecipeForm):
 
 class PlaceForm(PlacementForm):
     version = forms.IntegerField(widget=forms.HiddenInput)
+    fit_reason = forms.CharField(
+        label=_("It is to be tried although it does not fit, because"),
+        max_length=300,
+        required=False,
+        help_text=_("Written into the log."),
+    )
 
 
 class VersionForm(forms.Form):

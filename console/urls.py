@@ -30,6 +30,7 @@ from console.views import (
     session,
     tasks,
     teams,
+    trials,
     uploads,
     witnesses,
 )
@@ -58,6 +59,7 @@ urlpatterns = [
     path("scenarios/", scenarios.scenario_list, name="scenario-list"),
     path("scenarios/<slug:key>/", scenarios.scenario_detail, name="scenario-detail"),
     path("scenarios/<slug:key>/try/", scenarios.scenario_try, name="scenario-try"),
+    path("trials/<uuid:pk>/forget/", trials.trial_forget, name="trial-forget"),
     path("scenarios/<slug:key>/file/", scenarios.scenario_file, name="scenario-file"),
     path("models/fit/", models.model_fit, name="model-fit"),
     path("models/", models.model_list, name="model-list"),

@@ -141,12 +141,18 @@ def largest_context(
 
 
 def smaller_quantization(
-    shape: Shape, weights: int, free: int, context: int, *, parallel: int = 1
+    shape: Shape,
+    weights: int,
+    free: int,
+    context: int,
+    *,
+    parallel: int = 1,
+    cache_type: str = "f16",
 ) -> str | None:
     """The best quantization smaller than this one with which the context fits; None when none."""
     for name, bits in QUANTIZATIONS.items():
         smaller = int(shape.parameters * bits / 8)
-        fits = need(shape, smaller, context, parallel=parallel).total <= free
-        if 0 < smaller < weights and fits:
+        asked = need(shape, smaller, context, parallel=parallel, cache_type=cache_type)
+        if 0 < smaller < weights and asked.total <= free:
             return name
     return None

@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from access.said import Text, to_json
 from deployments import ollama
-from deployments.models import TRANSFERS, Node, Operation, OperationState
+from deployments.models import Node, Operation, OperationKind, OperationState
 
 HEARTBEAT_S = 2.0
 LOOK_S = 0.2
@@ -30,6 +30,9 @@ SAMPLE_S = 1.0
 RATE_SAMPLES = 10
 MAX_LOG_LINES = 200
 MAX_LINE = 500
+# Trials would push one another's models out of memory; which nodes they take shows only later.
+TRIALS_AT_ONCE = 1
+TRIAL_LOCK = 0x74726961
 T = TypeVar("T")
 
 
@@ -48,32 +51,36 @@ def claim(pk: str) -> Lease | None:
 
 
 def next_in_line(operation: Operation) -> list[str]:
-    """Those that wait at the same node, oldest first: one of them may begin now."""
-    if operation.kind not in TRANSFERS or operation.node_id is None:
+    """Those that waited for this one, oldest first: one of them may begin now."""
+    line = operation.in_line
+    if line is None:
         return []
-    waiting = Operation.objects.filter(
-        node_id=operation.node_id, kind__in=TRANSFERS, state=OperationState.QUEUED
-    ).order_by("created_at")
+    waiting = line.filter(state=OperationState.QUEUED).order_by("created_at")
     return [str(pk) for pk in waiting.values_list("pk", flat=True)[: settings.NODE_TRANSFERS]]
 
 
 def _has_its_turn(pk: str) -> bool:
-    """A node takes a few transfers at once, in the order in which they were asked for. Its row is
-    locked while we look, so that two workers do not both see the last free place."""
+    """A node takes a few transfers at once, and one trial runs at a time, in the order in which
+    they were asked for. We lock while we look, so that two workers do not both see the last free
+    place."""
     operation = Operation.objects.filter(pk=pk).first()
-    if operation is None or operation.kind not in TRANSFERS or operation.node_id is None:
+    line = operation.in_line if operation is not None else None
+    if operation is None or line is None or operation.cancel_requested_at is not None:
         return True
-    if operation.cancel_requested_at is not None:
-        return True
-    list(Node.objects.select_for_update(no_key=True).filter(pk=operation.node_id))
+    places = settings.NODE_TRANSFERS
+    if operation.kind == OperationKind.TRY:
+        places = TRIALS_AT_ONCE
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TRIAL_LOCK])
+    elif operation.node_id is not None:
+        list(Node.objects.select_for_update(no_key=True).filter(pk=operation.node_id))
     before = Q(state=OperationState.RUNNING) | Q(
         state=OperationState.QUEUED,
         created_at__lt=operation.created_at,
         retry_at=None,
         cancel_requested_at=None,
     )
-    ahead = Operation.objects.filter(before, node_id=operation.node_id, kind__in=TRANSFERS)
-    return ahead.exclude(pk=pk).count() < settings.NODE_TRANSFERS
+    return line.filter(before).exclude(pk=pk).count() < places
 
 
 def _claim(pk: str) -> Lease | None:
@@ -162,9 +169,9 @@ class Lease:
         operation.done, operation.total, operation.rate = done, total, rate
         self.write(done=done, total=total, rate=rate)
 
-    def follow(self, steps: ollama.Steps) -> Iterator[ollama.Progress]:
+    def follow(self, steps: ollama.Lines[T]) -> Iterator[T]:
         """What a node reports, looking for a cancellation even while it says nothing."""
-        said: queue.SimpleQueue[ollama.Progress | BaseException | None] = queue.SimpleQueue()
+        said: queue.SimpleQueue[T | BaseException | None] = queue.SimpleQueue()
 
         def listen() -> None:
             try:

@@ -23,6 +23,7 @@ from deployments.served import (
     Revision,
 )
 from deployments.shelf import Answered, Approval, Upload, UploadedFile, UploadState
+from deployments.tried import Evaluation, EvaluationKind, OwnSample
 from deployments.wishes import Duty
 
 __all__ = [
@@ -35,6 +36,8 @@ __all__ = [
     "Deployment",
     "DeploymentQuerySet",
     "DeploymentState",
+    "Evaluation",
+    "EvaluationKind",
     "GatewayReport",
     "Model",
     "Node",
@@ -43,6 +46,7 @@ __all__ = [
     "Operation",
     "OperationKind",
     "OperationState",
+    "OwnSample",
     "Replica",
     "ReplicaState",
     "Revision",
@@ -65,8 +69,9 @@ class Node(models.Model):
 
     `loaded` is the node's own list of models in memory: name, size (bytes), size_vram, expires_at.
     `tags` are those it holds in our namespace, with their digests; `house` what it says of clouds;
-    `machine` what its exporter said last; `request_log_off`
-    that somebody looked: its Ollama writes no requests to disk, which no answer of it tells.
+    `machine` what its exporter said last; `request_log_off` that somebody looked: its Ollama writes
+    no requests to disk, which no answer of it tells; `server` how somebody said that it is set
+    (deployments.wishes.valid_server).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -84,6 +89,7 @@ class Node(models.Model):
     exporter_url = models.CharField(_("metrics"), max_length=300, blank=True)
     machine = models.JSONField(default=dict)
     request_log_off = models.BooleanField(default=False)
+    server = models.JSONField(default=dict)
     ca = models.TextField(blank=True)
     client_certificate = models.TextField(blank=True)
     sealed = models.TextField(blank=True)
@@ -292,18 +298,29 @@ class Operation(models.Model):
 
     @property
     def waits_for_turn(self) -> bool:
-        """Its node has others to take first."""
-        waits = self.kind in TRANSFERS and self.state == OperationState.QUEUED
+        """Others are to be taken first: at its node, or trials, of which one runs at a time."""
+        waits = self.in_line is not None and self.state == OperationState.QUEUED
         return waits and not self.cancel_requested_at and self.ahead > 0
 
     @property
+    def in_line(self) -> models.QuerySet[Operation] | None:
+        """All that wait for one another with it; None when it waits for nobody."""
+        if self.kind in TRANSFERS and self.node_id is not None:
+            return Operation.objects.filter(node=self.node_id, kind__in=TRANSFERS)
+        if self.kind == OperationKind.TRY:
+            return Operation.objects.filter(kind=OperationKind.TRY)
+        return None
+
+    @property
     def ahead(self) -> int:
-        """Transfers to the same node that run or were asked for before this one."""
+        """How many of its line run or were asked for before this one."""
+        line = self.in_line
+        if line is None:
+            return 0
         before = Q(state=OperationState.RUNNING) | Q(
             state=OperationState.QUEUED, created_at__lt=self.created_at, cancel_requested_at=None
         )
-        rows = Operation.objects.filter(before, node=self.node_id, kind__in=TRANSFERS)
-        return rows.exclude(pk=self.pk).count()
+        return line.filter(before).exclude(pk=self.pk).count()
 
     @property
     def percent(self) -> int | None:

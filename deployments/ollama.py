@@ -5,11 +5,9 @@ The client's errors never leave this module. The inference path has its own clie
 
 from __future__ import annotations
 
-import hashlib
 import json
-import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,9 @@ from django.utils.translation import gettext_noop as _
 from access.said import quote, say
 from deployments import fit
 from deployments.connection import PLAIN, Access
+from deployments.ollama_lines import Lines, Steps, raise_for_status, refused, told
 from deployments.ollama_types import (
+    BLOCK,
     BadReply,
     Facts,
     House,
@@ -28,6 +28,7 @@ from deployments.ollama_types import (
     Loaded,
     ModelMissing,
     OllamaError,
+    Piece,
     Probe,
     Progress,
     Refused,
@@ -36,25 +37,26 @@ from deployments.ollama_types import (
     Unreachable,
     ahead,
     is_remote,
+    piece,
+    sha256_of,
 )
-from deployments.reasons import explained
 
 CONNECT_S = 3.0
 READ_S = 10.0
 LOAD_S = 300.0
 STREAM_SILENCE_S = 60.0
-BLOCK = 1024 * 1024
-MAX_LINE = 64 * 1024
 
 __all__ = [
     "BadReply",
     "Facts",
     "House",
     "Interrupted",
+    "Lines",
     "Loaded",
     "ModelMissing",
     "Node",
     "OllamaError",
+    "Piece",
     "Probe",
     "Progress",
     "Refused",
@@ -78,7 +80,7 @@ class Node:
         with self._client() as client:
             status = client._client.get("/api/status")
             listed = client._client.get("/api/tags")
-            _raise_for_status(listed)
+            raise_for_status(listed)
             models = _mapping(listed.json()).get("models")
             cloud = _mapping(_mapping(status.json()).get("cloud")) if status.is_success else {}
         found = [_mapping(m) for m in models] if isinstance(models, list) else []
@@ -89,7 +91,7 @@ class Node:
     def version(self) -> str:
         with self._client() as client:
             reply = client._client.get("/api/version")
-            _raise_for_status(reply)
+            raise_for_status(reply)
             try:
                 version = reply.json()["version"]
             except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
@@ -169,7 +171,7 @@ class Node:
                 reply = client._client.post(
                     f"/api/blobs/{digest}", content=body(), headers={"Content-Length": str(total)}
                 )
-                _raise_for_status(reply)
+                raise_for_status(reply)
         progress(total, total)
         return digest
 
@@ -220,29 +222,36 @@ class Node:
         *,
         max_tokens: int = 32,
         schema: dict[str, Any] | None = None,
-        system: str = "",
-        options: dict[str, Any] | None = None,
         patience_s: float = LOAD_S,
     ) -> Probe:
         """A real answer to a real prompt, at temperature 0. What is loaded stays so as it was."""
-        before = [{"role": "system", "content": system}] if system else []
         with self._client(patience_s) as client:
             reply = client.chat(
                 model=tag,
-                messages=[*before, {"role": "user", "content": prompt}],
-                options={**(options or {}), "temperature": 0, "num_predict": max_tokens},
+                messages=[{"role": "user", "content": prompt}],
+                options={"temperature": 0, "num_predict": max_tokens},
                 format=schema,
             )
-        tokens, spent = int(reply.eval_count or 0), int(reply.eval_duration or 0)
         return Probe(
             text=reply.message.content or "",
-            tokens=tokens,
+            tokens=int(reply.eval_count or 0),
             total_ms=int(reply.total_duration or 0) // 1_000_000,
             load_ms=int(reply.load_duration or 0) // 1_000_000,
-            first_ms=int(reply.prompt_eval_duration or 0) // 1_000_000,
-            rate=round(tokens / spent * 1e9, 1) if spent else 0,
-            cut=reply.done_reason == "length",
         )
+
+    def chat(
+        self,
+        tag: str,
+        messages: list[dict[str, str]],
+        *,
+        options: dict[str, Any],
+        schema: dict[str, Any] | None = None,
+        silence_s: float = LOAD_S,
+    ) -> Lines[Piece]:
+        """An answer piece by piece; hanging up ends it on the node, too."""
+        body = {"model": tag, "messages": messages, "options": options, "stream": True}
+        body |= {"format": schema} if schema is not None else {}
+        return Lines(self, "/api/chat", body, silence_s, lambda part: piece(told(part)))
 
     def delete(self, tag: str) -> bool:
         """Remove a tag; False when it was not there."""
@@ -268,7 +277,7 @@ class Node:
         try:
             yield client
         except ollama.ResponseError as error:
-            raise _refused(error.status_code, error.error) from error
+            raise refused(error.status_code, error.error) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
             raise Unreachable(say(_("No connection to %(url)s."), url=self.url)) from error
         except httpx.TimeoutException as error:
@@ -293,54 +302,6 @@ class Node:
             ) from error
         finally:
             client._client.close()
-
-
-class Steps:
-    """What a node reports of long work, line by line. Ending the iteration hangs up; `hang_up`
-    does so from another thread, which is how a silent node is left."""
-
-    def __init__(self, node: Node, path: str, body: dict[str, Any], silence_s: float) -> None:
-        self._node, self._path, self._body, self._silence_s = node, path, body, silence_s
-        self._socket: socket.socket | None = None
-
-    def __iter__(self) -> Iterator[Progress]:
-        with (
-            self._node._client(self._silence_s) as client,
-            client._client.stream("POST", self._path, json=self._body) as reply,
-        ):
-            stream = reply.extensions.get("network_stream")
-            self._socket = stream.get_extra_info("socket") if stream else None
-            _raise_for_status(reply)
-            for line in reply.iter_lines():
-                if line.strip():
-                    yield _progress(json.loads(line[:MAX_LINE]))
-
-    def hang_up(self) -> None:
-        if self._socket is not None:
-            with suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
-
-
-def sha256_of(path: Path, progress: Callable[[int, int], None] = lambda _d, _t: None) -> str:
-    """The digest of a file in hex, read block by block; progress may raise to stop."""
-    sha, done, total = hashlib.sha256(), 0, path.stat().st_size
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            sha.update(block)
-            done += len(block)
-            progress(done, total)
-    return sha.hexdigest()
-
-
-def _progress(part: dict[str, Any]) -> Progress:
-    if error := part.get("error"):
-        raise _refused(httpx.codes.BAD_REQUEST, str(error))
-    return Progress(
-        status=str(part.get("status") or "")[:200],
-        done=int(part.get("completed") or 0),
-        total=int(part.get("total") or 0),
-        digest=str(part.get("digest") or "")[:80],
-    )
 
 
 def fetch_text(url: str, most: int) -> str:
@@ -379,22 +340,3 @@ def _tag(model: ollama.ListResponse.Model) -> Tag:
         parameter_size=(details.parameter_size if details else "") or "",
         quantization=(details.quantization_level if details else "") or "",
     )
-
-
-def _refused(status: int, text: str) -> OllamaError:
-    said = quote(text) or quote(f"HTTP {status}")
-    if status == httpx.codes.NOT_FOUND:
-        return ModelMissing(explained(said))
-    if "context canceled" in said.text:
-        return Interrupted(said)
-    if said.text.startswith("<") or (300 <= status < 400):
-        return BadReply(
-            say(_("What answers at this address is not Ollama (HTTP %(status)d)."), status=status)
-        )
-    return Refused(explained(said))
-
-
-def _raise_for_status(reply: httpx.Response) -> None:
-    if not reply.is_success:
-        reply.read()
-        raise _refused(reply.status_code, reply.text)

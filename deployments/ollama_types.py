@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
 from access.said import Text
 from deployments import fit
+
+BLOCK = 1024 * 1024
 
 
 class OllamaError(Exception):
@@ -90,16 +94,43 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The answer to a probe and its figures: durations in milliseconds, `rate` in tokens a second.
-    `first_ms`: to the first token, the model being in memory. `cut`: longer than allowed."""
+    """The answer to a probe and its figures: durations in milliseconds."""
 
     text: str
     tokens: int
     total_ms: int
     load_ms: int
-    first_ms: int = 0
-    rate: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of an answer; the last one brings the figures, in milliseconds and tokens."""
+
+    text: str
+    last: bool = False
     cut: bool = False
+    tokens: int = 0
+    prompt_tokens: int = 0
+    load_ms: int = 0
+    rate: float = 0
+
+
+def piece(part: dict[str, Any]) -> Piece:
+    """One line of a streamed answer."""
+    message = part.get("message")
+    text = str(message.get("content") or "") if isinstance(message, dict) else ""
+    if not part.get("done"):
+        return Piece(text)
+    tokens, spent = int(part.get("eval_count") or 0), int(part.get("eval_duration") or 0)
+    return Piece(
+        text,
+        last=True,
+        cut=part.get("done_reason") == "length",
+        tokens=tokens,
+        prompt_tokens=int(part.get("prompt_eval_count") or 0),
+        load_ms=int(part.get("load_duration") or 0) // 1_000_000,
+        rate=round(tokens / spent * 1e9, 1) if spent else 0,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,3 +177,14 @@ def ahead(date: str) -> float | None:
 def is_remote(model: dict[str, Any]) -> bool:
     name = str(model.get("name", ""))
     return bool(model.get("remote_host")) or name.endswith((":cloud", "-cloud"))
+
+
+def sha256_of(path: Path, progress: Callable[[int, int], None] = lambda _d, _t: None) -> str:
+    """The digest of a file in hex, read block by block; progress may raise to stop."""
+    sha, done, total = hashlib.sha256(), 0, path.stat().st_size
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            sha.update(block)
+            done += len(block)
+            progress(done, total)
+    return sha.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -173,6 +174,15 @@ def valid_schema(schema: object) -> dict[str, Any] | None:
     if any(not reference.startswith("#") for reference in _references(found)):
         raise Invalid(_("A schema may refer to its own parts only (#/…)."), field="schema")
     return found
+
+
+def digest(
+    system_prompt: str, parameters: Mapping[str, int | float], schema: dict[str, Any] | None
+) -> str:
+    """The same for the same prompt, parameters and schema, whichever page they came by."""
+    numbers = {name: float(value) for name, value in parameters.items()}
+    parts = [system_prompt, numbers, schema]
+    return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _references(part: object) -> list[str]:

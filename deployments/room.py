@@ -50,16 +50,17 @@ def rooms(
     what would fit instead."""
     awake = Node.objects.exclude(status=NodeStatus.UNREACHABLE)
     asked = list(awake if nodes is None else nodes)
-    names, shape = _names(model, asked), shape_of(model)
-    return [_room(model, shape, context, node, names[node.pk]) for node in asked]
+    known, shape = names(model, asked), shape_of(model)
+    return [_room(model, shape, context, node, known[node.pk]) for node in asked]
 
 
-def _room(model: Model, shape: fit.Shape | None, context: int, node: Node, names: set[str]) -> Room:
-    free = _free(node, names)
+def _room(model: Model, shape: fit.Shape | None, context: int, node: Node, known: set[str]) -> Room:
+    free = _free(node, known)
     if shape is None:
         return Room(node, None, free, Verdict.UNKNOWN)
+    cache_type = str(node.server.get("cache_type") or "f16")
     parallel = parallel_of(node)
-    need = fit.need(shape, model.size_bytes, context, parallel=parallel)
+    need = fit.need(shape, model.size_bytes, context, parallel=parallel, cache_type=cache_type)
     if free is None:
         return Room(node, need, None, Verdict.UNKNOWN)
     if need.total <= free:
@@ -70,8 +71,12 @@ def _room(model: Model, shape: fit.Shape | None, context: int, node: Node, names
         need,
         free,
         Verdict.NOT,
-        fit.largest_context(shape, model.size_bytes, free, context, parallel=parallel),
-        fit.smaller_quantization(shape, model.size_bytes, free, context, parallel=parallel),
+        fit.largest_context(
+            shape, model.size_bytes, free, context, parallel=parallel, cache_type=cache_type
+        ),
+        fit.smaller_quantization(
+            shape, model.size_bytes, free, context, parallel=parallel, cache_type=cache_type
+        ),
     )
 
 
@@ -88,7 +93,9 @@ def shape_of(model: Model) -> fit.Shape | None:
 
 
 def parallel_of(node: Node) -> int:
-    """How many requests at once its server reserves memory for, unless somebody set it."""
+    """How many requests at once its server reserves memory for, told or by itself."""
+    if told := node.server.get("parallel"):
+        return int(told)
     found = re.match(r"v?(\d+)\.(\d+)", node.version)
     older = found and (0, 0) < (int(found[1]), int(found[2])) < ONE_AT_ONCE_FROM
     return 2 if older else 1
@@ -109,18 +116,18 @@ def _free(node: Node, names: set[str]) -> int | None:
     return node.memory_declared - node.memory_bytes + memory
 
 
-def _names(model: Model, nodes: list[Node]) -> dict[UUID, set[str]]:
+def names(model: Model, nodes: list[Node]) -> dict[UUID, set[str]]:
     """Under which names each node may have the same weights in memory."""
     same = Q(pk=model.pk) | Q(content=model.content, content__gt="")
     models = Model.objects.filter(same).values("pk")
-    names: dict[UUID, set[str]] = {node.pk: set() for node in nodes}
+    found: dict[UUID, set[str]] = {node.pk: set() for node in nodes}
     stored = StoredModel.objects.filter(node__in=nodes, model__in=models)
     for node, tag in stored.values_list("node_id", "tag"):
-        names[node].add(tag)
+        found[node].add(tag)
     replicas = Replica.objects.filter(node__in=nodes, revision__model__in=models)
     for replica in replicas.select_related("revision__deployment"):
-        names[replica.node_id].add(replica.revision.tag)
-    return names
+        found[replica.node_id].add(replica.revision.tag)
+    return found
 
 
 def require(

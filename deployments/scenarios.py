@@ -123,6 +123,11 @@ def get(key: str) -> Scenario | None:
     return catalogue().scenarios.get(key)
 
 
+def digest(scenario: Scenario, language: str) -> str:
+    """Which recipe it is: of prompt, parameters and schema; what is tried is what is deployed."""
+    return recipes.digest(scenario.text(language).prompt, scenario.parameters, scenario.schema)
+
+
 def probe(key: str, prompt: str) -> str:
     """What a replica of this scenario is asked before it is opened; empty when there is none.
 
@@ -192,7 +197,13 @@ def _sample(given: dict[str, Any], schema: dict[str, Any] | None) -> Sample:
     sample = Sample(str(given["en"]), str(given["zh"]), fields, words)
     if not (sample.en.strip() and sample.zh.strip()):
         raise Malformed("a sample is empty")
-    known = (schema or {}).get("properties", {})
+    check_fields(fields, schema or {})
+    return sample
+
+
+def check_fields(fields: dict[str, Any], schema: dict[str, Any]) -> None:
+    """Raise Malformed when an answer of the schema could never have these."""
+    known = schema.get("properties", {})
     for name, value in fields.items():
         if name not in known:
             raise Malformed(f"a sample expects the field {name!r}, which the schema has not")
@@ -202,4 +213,3 @@ def _sample(given: dict[str, Any], schema: dict[str, Any] | None) -> Sample:
             raise Malformed(
                 f"a sample expects {name} to be what it cannot be: {error.message}"
             ) from error
-    return sample

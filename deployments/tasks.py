@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from audit.ledger.actor import Actor
-from deployments import actions, fleet, once, reconcile, runner, wake
+from deployments import actions, fleet, once, own_samples, reconcile, runner, wake
 from deployments.models import Node
 
 
@@ -39,6 +39,13 @@ def check_node(pk: str) -> None:
 def reconcile_fleet() -> None:
     """Compare what is wished with what is, and hand every gap to a worker."""
     reconcile.reconcile()
+
+
+@shared_task(name="deployments.forget_samples", ignore_result=True, expires=300)
+def forget_samples() -> None:
+    """Texts of one's own that trials were given do not stay."""
+    for operation in own_samples.overdue():
+        actions.forget_samples(actor=Actor.system("trials"), operation=operation)
 
 
 @shared_task(name="deployments.discard_stale_uploads", ignore_result=True, expires=600)

@@ -14,11 +14,13 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from access.errors import Invalid
+from deployments import fit
 
 LABEL = re.compile(r"^[a-z0-9]([a-z0-9._/=-]{0,61}[a-z0-9])?$")
 MAX_LABELS = 20
 MAX_REPLICAS = 100
 MAX_WINDOWS = 21
+MAX_AT_ONCE = 64
 
 
 class Wanted(models.TextChoices):
@@ -106,6 +108,30 @@ def _window(window: object) -> dict[str, Any]:
             _("Write days and hours such as Mon-Fri 08:00-18:00."), field="timetable"
         ) from error
     return {"days": days, "from": begin.strftime("%H:%M"), "to": end.strftime("%H:%M")}
+
+
+def valid_server(given: object) -> dict[str, Any]:
+    """How a node's Ollama was set, which it does not tell: {"parallel": OLLAMA_NUM_PARALLEL,
+    "cache_type": OLLAMA_KV_CACHE_TYPE, "at_once": OLLAMA_MAX_LOADED_MODELS}; each may be absent."""
+    if not isinstance(given, Mapping):
+        raise Invalid(_("Give the settings of its Ollama as fields."), field="server")
+    found: dict[str, Any] = {}
+    for name in ("parallel", "at_once"):
+        value = given.get(name)
+        if value in (None, ""):
+            continue
+        number = int(str(value)) if str(value).isdecimal() else 0
+        if not 1 <= number <= MAX_AT_ONCE:
+            raise Invalid(_("This may be from 1 to %(most)d.") % {"most": MAX_AT_ONCE}, field=name)
+        found[name] = number
+    if cache_type := given.get("cache_type"):
+        if cache_type not in fit.CACHE_TYPES:
+            raise Invalid(
+                _("The cache is one of %(types)s.") % {"types": ", ".join(fit.CACHE_TYPES)},
+                field="cache_type",
+            )
+        found["cache_type"] = cache_type
+    return found
 
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

@@ -92,6 +92,7 @@ class Act(StrEnum):
     DEPLOYMENT_USE = "deployment.use"
 
     SCENARIO_TRY = "scenario.try"
+    SCENARIO_FORGET = "scenario.forget"
 
     DOCUMENT_EXTRACT = "document.extract"
 
@@ -263,6 +264,7 @@ REGISTRY: dict[Act, Entry] = {
     Act.DEPLOYMENT_USE: Entry(_("Use a deployment"), recorded=False),
     Act.SCENARIO_TRY: Entry(_("Samples of a scenario tried on models"), severity=2),
     Act.DOCUMENT_EXTRACT: Entry(_("Text of a document read")),
+    Act.SCENARIO_FORGET: Entry(_("Texts of a trial deleted"), severity=2),
     Act.OPERATION_VIEW: Entry(_("View operations"), recorded=False),
     Act.OPERATION_CANCEL: Entry(_("Operation cancellation requested"), severity=2),
     Act.OPERATION_RETRY: Entry(_("Operation retried"), severity=2),

@@ -24,7 +24,15 @@ from console.api.deployments import (
 )
 from console.api.idempotency import idempotent
 from deployments import actions
-from deployments.models import Deployment, Model, Node, Replica, Revision
+from deployments.models import (
+    Deployment,
+    Model,
+    Node,
+    Operation,
+    OperationKind,
+    Replica,
+    Revision,
+)
 from deployments.placement import Placement
 from deployments.revising import compare
 from deployments.wishes import Keep, Strategy
@@ -139,6 +147,13 @@ class NewDeploymentSerializer(RecipeSerializer):
         queryset=Node.objects.all(), required=False, default=None, allow_null=True
     )
     placement = PlacementSerializer(required=False, default=None)
+    trial = serializers.PrimaryKeyRelatedField(
+        queryset=Operation.objects.filter(kind=OperationKind.TRY),
+        required=False,
+        default=None,
+        allow_null=True,
+        help_text="The trial whose figures are kept with the first revision.",
+    )
 
 
 class VersionSerializer(serializers.Serializer[Any]):
@@ -168,6 +183,7 @@ class ChangeSerializer(RecipeSerializer):
 
 class PlaceSerializer(PlacementSerializer):
     version = serializers.IntegerField()
+    fit_reason = serializers.CharField(max_length=300, required=False, default="", allow_blank=True)
 
 
 class DeploymentViewSet(ActsViewSet):
@@ -266,9 +282,13 @@ class DeploymentViewSet(ActsViewSet):
         """Change where it runs, how it is rolled out and when it is loaded."""
         deployment = self._get(Act.DEPLOYMENT_PLACE, pk)
         data = valid(PlaceSerializer(data=request.data))
-        version = data.pop("version")
+        version, fit_reason = data.pop("version"), data.pop("fit_reason")
         actions.place(
-            actor=self.actor, deployment=deployment, version=version, placement=Placement(**data)
+            actor=self.actor,
+            deployment=deployment,
+            version=version,
+            placement=Placement(**data),
+            fit_reason=fit_reason,
         )
         return self._now(pk)
 

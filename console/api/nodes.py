@@ -44,6 +44,7 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
             "has_secrets",
             "keeps_no_requests",
             "request_log_off",
+            "server",
             "loaded",
             "tags",
             "memory_bytes",
@@ -82,6 +83,15 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
         return attest.keeps_no_requests(node)
 
 
+class ServerSerializer(serializers.Serializer[Any]):
+    """How its Ollama is set, which it does not tell: OLLAMA_NUM_PARALLEL, OLLAMA_KV_CACHE_TYPE and
+    OLLAMA_MAX_LOADED_MODELS."""
+
+    parallel = serializers.IntegerField(required=False, allow_null=True)
+    cache_type = serializers.CharField(max_length=8, required=False, allow_blank=True)
+    at_once = serializers.IntegerField(required=False, allow_null=True)
+
+
 class NodeFieldsSerializer(serializers.Serializer[Any]):
     """What adding or changing a node takes."""
 
@@ -91,6 +101,7 @@ class NodeFieldsSerializer(serializers.Serializer[Any]):
     memory_declared = serializers.IntegerField(required=False, allow_null=True)
     exporter_url = serializers.CharField(max_length=300, required=False, allow_blank=True)
     request_log_off = serializers.BooleanField(required=False)
+    server = ServerSerializer(required=False)
     headers = serializers.DictField(child=serializers.CharField(max_length=2000), required=False)
     ca = serializers.CharField(required=False, allow_blank=True)
     client_certificate = serializers.CharField(required=False, allow_blank=True)

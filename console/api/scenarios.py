@@ -16,7 +16,7 @@ from access import policy
 from audit.ledger.acts import Act
 from console.api.deployments import OperationSerializer, accepted, valid
 from console.requests import PageRequest
-from deployments import actions, scenarios
+from deployments import actions, own_samples, scenarios
 from deployments.models import Model
 
 
@@ -55,7 +55,17 @@ class ScenarioSerializer(serializers.Serializer[Any]):
     models = SuitableSerializer(many=True)
 
 
+class OwnSerializer(serializers.Serializer[Any]):
+    """A text of one's own. `expected`: lines of `field = value`; words where there is no schema."""
+
+    text = serializers.CharField(max_length=own_samples.MAX_TEXT)
+    expected = serializers.CharField(
+        max_length=own_samples.MAX_EXPECTED, required=False, default="", allow_blank=True
+    )
+
+
 class TrySerializer(serializers.Serializer[Any]):
+    own = OwnSerializer(many=True, required=False, default=list)
     models = serializers.PrimaryKeyRelatedField(queryset=Model.objects.all(), many=True)
     language = serializers.ChoiceField(scenarios.LANGUAGES, default="en")
 
@@ -84,10 +94,13 @@ class ScenarioViewSet(ViewSet):
     @extend_schema(request=TrySerializer, responses={202: OperationSerializer})
     @action(detail=True, methods=["post"], url_path="try")
     def try_samples(self, request: Request, pk: str) -> Response:
-        """Ask its samples of these models; answers with the operation, whose result tells."""
+        """Ask its samples of these models; answers with the operation, whose result tells.
+
+        Of texts of one's own it tells figures alone; answers to them are on the page."""
         page = cast(PageRequest, request._request)
         policy.require(page.actor, Act.SCENARIO_TRY)
         data = valid(TrySerializer(data=request.data))
+        data["own"] = [own_samples.Given(**each) for each in data["own"]]
         return accepted(actions.try_scenario(actor=page.actor, scenario=pk, **data))
 
     def _require(self, request: Request) -> None:

@@ -84,6 +84,7 @@ def trial_problem(problem: Mapping[str, str]) -> SafeString:
     """What is wrong with an answer to a sample, in words."""
     sentences = {
         "empty": _("The answer is empty."),
+        "left_out": _("The text did not fit into the context; a part of it was not read."),
         "cut": _("The answer is longer than the scenario allows and was cut."),
         "schema": _("The answer is not of the schema's shape:"),
         "field": _("A field is not what was expected:"),

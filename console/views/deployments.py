@@ -25,10 +25,20 @@ from console.htmx import redirect, render_page
 from console.requests import PageRequest, act, submit
 from console.views.operations import progress
 from deployments import actions, scenarios
-from deployments.models import Deployment, Replica, ReplicaState, StoredModel
+from deployments.models import (
+    Deployment,
+    Evaluation,
+    Replica,
+    ReplicaState,
+    Revision,
+    StoredModel,
+)
 from deployments.wishes import show_timetable
 
 REVISIONS_SHOWN = 30
+# What the address may fill in: the wizard and the pages of nodes lead here.
+EVALUATIONS_SHOWN = 5
+PREFILLED = ("model", "node", "trial")
 
 
 def deployment_list(request: PageRequest) -> HttpResponse:
@@ -67,6 +77,9 @@ def deployment_detail(request: PageRequest, pk: UUID) -> HttpResponse:
         "places": deployment.nodes.all(),
         "operation": operation,
         "progress": progress(operation) if operation else None,
+        "chosen_by": evaluations_of(revision) if revision else [],
+        "granted": Grant.objects.filter(deployment_id=pk).exists(),
+        "grantors": policy.who_can_help(Act.GRANT_CREATE),
         "grants": Grant.objects.filter(deployment_id=pk).select_related("team", "user"),
         "grant_form": GrantForm(),
         "capture": in_force(pk),
@@ -76,12 +89,17 @@ def deployment_detail(request: PageRequest, pk: UUID) -> HttpResponse:
     return render_page(request, "deployments/detail.html", context, partial="deployment-state")
 
 
+def evaluations_of(revision: Revision) -> list[Evaluation]:
+    """What the revision was chosen by."""
+    return list(revision.evaluations.select_related("operation")[:EVALUATIONS_SHOWN])
+
+
 def deployment_create(request: PageRequest) -> HttpResponse:
     policy.require(request.actor, Act.DEPLOYMENT_CREATE)
     scenario = scenarios.get(request.GET.get("scenario", ""))
     language = request.GET.get("language", "")
     initial = DeploymentForm.begun_with(scenario, language) if scenario else {}
-    initial |= {name: request.GET[name] for name in ("model", "node") if name in request.GET}
+    initial |= {name: request.GET[name] for name in PREFILLED if name in request.GET}
     form = DeploymentForm(request.POST or None, initial=initial)
     if request.method == "POST":
         deployment = submit(request, form, lambda v: _create(request, form))
@@ -109,6 +127,7 @@ def _create(request: PageRequest, form: DeploymentForm) -> Deployment:
         name=values["name"],
         description=values["description"],
         placement=form.placement(),
+        trial=values["trial"],
         **form.recipe(),
     )
 

@@ -16,6 +16,10 @@ from audit.office.models import Alarm, Case
 from console.requests import PageRequest
 from console.views.alarms import LATE, lines
 from deployments.models import Deployment, Node, Operation
+from deployments.wishes import Wanted
+
+UNGRANTED_SHOWN = 20
+TEAMS_SHOWN = 200
 
 SHOWN = 5
 # What left the log, and what was read in it.
@@ -35,7 +39,10 @@ def home(request: PageRequest) -> HttpResponse:
 
 
 def _system() -> dict[str, object]:
+    granted = Grant.objects.values("deployment_id")
+    ungranted = Deployment.objects.live().exclude(pk__in=granted)
     return {
+        "ungranted": set(ungranted.values_list("pk", flat=True)),
         "nodes": Node.objects.all(),
         "deployments": Deployment.objects.present().select_related("target__model"),
         "operations": Operation.objects.select_related("node", "deployment")[:8],
@@ -48,7 +55,12 @@ def _security() -> dict[str, object]:
         "people_count": User.objects.people().filter(is_active=True).count(),
         "team_count": Team.objects.count(),
         "key_count": Key.objects.valid().count(),
-        "ungranted": Deployment.objects.live().exclude(pk__in=granted),
+        "ungranted": Deployment.objects.present()
+        .exclude(pk__in=granted)
+        .exclude(wanted=Wanted.GONE)
+        .select_related("created_by")
+        .order_by("-created_at")[:UNGRANTED_SHOWN],
+        "teams": Team.objects.order_by("name")[:TEAMS_SHOWN],
         "without_team": User.objects.people().filter(role=Role.MEMBER, is_active=True, teams=None),
         "expiring": Key.objects.valid().exclude(expires_at=None).order_by("expires_at")[:5],
     }

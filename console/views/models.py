@@ -57,7 +57,9 @@ def model_fit(request: PageRequest) -> HttpResponse:
     )
     context = form.cleaned_data["num_ctx"] or DEFAULT_NUM_CTX
     found = room.rooms(model, context)
-    return render(request, "models/_fit.html", {"model": model, "rooms": found, "form": form})
+    nowhere = bool(found) and all(each.verdict is room.Verdict.NOT for each in found)
+    shown = {"model": model, "rooms": found, "form": form, "fits_nowhere": nowhere}
+    return render(request, "models/_fit.html", shown)
 
 
 @require_POST
@@ -115,7 +117,9 @@ def made_of(model: Model) -> DeploymentQuerySet:
 
 def model_pull(request: PageRequest) -> HttpResponse:
     policy.require(request.actor, Act.MODEL_PULL)
-    form = PullForm(request.POST or None, initial={"node": request.GET.get("node")})
+    form = PullForm(
+        request.POST or None, initial={name: request.GET.get(name) for name in ("node", "name")}
+    )
     if request.method == "POST":
         operation = submit(request, form, lambda v: actions.pull_model(actor=request.actor, **v))
         if operation:

@@ -58,6 +58,7 @@ def deployment_place(request: PageRequest, pk: UUID) -> HttpResponse:
                 deployment=deployment,
                 version=v["version"],
                 placement=form.placement(),
+                fit_reason=v["fit_reason"],
             ),
         )
         if placed:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import orjson
 from django.conf import settings
+from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
@@ -17,12 +17,32 @@ from django.views.decorators.http import require_POST
 from access import policy
 from audit.ledger.acts import Act
 from console.fleet_forms import shown_schema
-from console.htmx import render_page
-from console.requests import PageRequest, act
-from deployments import actions, room, scenarios, trials
+from console.htmx import redirect, render_page
+from console.requests import PageRequest, submit
+from console.scenario_forms import TryForm
+from console.views import trials
+from deployments import actions, own_samples, room, scenarios
 from deployments.approvals import APPROVED
-from deployments.models import Deployment, Model, Operation, OperationKind
+from deployments.models import Deployment, Model
 from deployments.scenarios import Scenario
+
+TICKED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A model on the nodes: how it fits with this scenario's context, and whether it may be
+    tried. `named`: the scenario names it."""
+
+    model: Model
+    rooms: list[room.Room]
+    named: bool
+    may: bool
+    ticked: bool
+
+    @property
+    def fits(self) -> bool:
+        return any(found.verdict is not room.Verdict.NOT for found in self.rooms)
 
 
 def scenario_list(request: PageRequest) -> HttpResponse:
@@ -39,37 +59,55 @@ def scenario_list(request: PageRequest) -> HttpResponse:
 def scenario_detail(request: PageRequest, key: str) -> HttpResponse:
     policy.require(request.actor, Act.DEPLOYMENT_VIEW)
     scenario = _get(key)
-    language = request.GET.get("language", "")
+    context = context_of(request, scenario, request.GET.get("language", ""), TryForm(scenario))
+    return render_page(request, "scenarios/detail.html", context, partial="trial")
+
+
+def context_of(
+    request: PageRequest, scenario: Scenario, language: str, form: TryForm
+) -> dict[str, Any]:
     language = language if language in scenarios.LANGUAGES else _reader()
-    context = {
+    trial = request.GET.get("trial", "")
+    stored = set(Model.objects.filter(stored__isnull=False).values_list("name", flat=True))
+    return {
         "scenario": scenario,
         "text": scenario.text(language),
         "language": language,
         "schema": shown_schema(scenario.schema),
         "samples": [(s, s.input(language), _shown(s.fields)) for s in scenario.samples],
-        "models": _models(scenario),
-        "deployments": Deployment.objects.present().filter(target__scenario=key),
-        "policy": settings.REQUIRE_MODEL_APPROVAL,
+        "choices": _choices(scenario, form),
+        "suitable": [(each, each.name in stored) for each in scenario.models],
+        "helpers": policy.who_can_help(Act.MODEL_APPROVE),
+        "deployments": Deployment.objects.present().filter(target__scenario=scenario.key),
+        "form": form,
+        "own_minutes": int(own_samples.KEPT.total_seconds() // 60),
+        **trials.context_of(scenario, language, trial, request.user),
     }
-    context |= _trial(key, language)
-    return render_page(request, "scenarios/detail.html", context, partial="trial")
 
 
 @require_POST
 def scenario_try(request: PageRequest, key: str) -> HttpResponse:
-    """Ask the samples of the models that were ticked."""
+    """Ask the samples of the models that were ticked; what was typed is not lost to a mistake."""
     policy.require(request.actor, Act.SCENARIO_TRY)
+    scenario = _get(key)
+    form = TryForm(scenario, request.POST)
     language = request.POST.get("language", "")
-    chosen = [pk for pk in request.POST.getlist("models") if _is_uuid(pk)]
-    models = list(Model.objects.filter(pk__in=chosen[:100]))
-    return act(
+    operation = submit(
         request,
-        lambda: actions.try_scenario(
-            actor=request.actor, scenario=key, language=language, models=models
+        form,
+        lambda values: actions.try_scenario(
+            actor=request.actor,
+            scenario=key,
+            language=language,
+            models=list(values["models"]),
+            own=form.given(),
         ),
-        done=_("The samples are being asked."),
-        then=f"{reverse('scenario-detail', args=[key])}?language={language}#trial",
     )
+    if operation is None:
+        context = context_of(request, scenario, language, form)
+        return render(request, "scenarios/detail.html", context, status=422)
+    messages.success(request, _("The samples are being asked."))
+    return redirect(request, trials.url_of(operation))
 
 
 def scenario_file(request: PageRequest, key: str) -> HttpResponse:
@@ -81,24 +119,6 @@ def scenario_file(request: PageRequest, key: str) -> HttpResponse:
         content_type="application/toml",
         headers={"Content-Disposition": f'attachment; filename="{path.name}"'},
     )
-
-
-def _trial(key: str, language: str) -> dict[str, Any]:
-    """The last trial of the scenario in this language, and what it found."""
-    rows = Operation.objects.filter(
-        kind=OperationKind.TRY, subject=key, arguments__language=language
-    )
-    trial = rows.order_by("-created_at").first()
-    found = trials.tried(trial.result) if trial else []
-    return {"trial": trial, "tried": found, "proposal": trials.proposal(found)}
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _reader() -> str:
@@ -116,11 +136,21 @@ def _get(key: str) -> Scenario:
     return scenario
 
 
-def _models(scenario: Scenario) -> list[tuple[Model, list[room.Room]]]:
+def _choices(scenario: Scenario, form: TryForm) -> list[Choice]:
     """What the nodes store, smallest first, each with how it fits with this scenario's context."""
     stored = Model.objects.filter(stored__isnull=False).annotate(approved=APPROVED).distinct()
-    seen: dict[str, Model] = {}
+    seen: dict[str, Any] = {}
     for model in stored.order_by("size_bytes", "created_at"):
         seen.setdefault(f"{model.identity} {model.name}", model)
     context = int(scenario.parameters["num_ctx"])
-    return [(model, room.rooms(model, context)) for model in seen.values()]
+    names = {each.name for each in scenario.models}
+    asked = form.asked
+    found: list[Choice] = []
+    for model in seen.values():
+        rooms = room.rooms(model, context)
+        may = bool(model.approved or not settings.REQUIRE_MODEL_APPROVAL)
+        fits = any(each.verdict is not room.Verdict.NOT for each in rooms)
+        by_itself = may and fits and sum(each.ticked for each in found) < TICKED
+        ticked = by_itself if asked is None else str(model.pk) in asked
+        found.append(Choice(model, rooms, model.name in names, may, ticked))
+    return found

@@ -146,7 +146,9 @@ def grant_revoke(request: PageRequest, pk: UUID) -> HttpResponse:
 
 
 def _back(request: PageRequest, otherwise: str) -> str:
-    """To the team's page when the form was there."""
+    """To the page where the form was: the team's, or the overview."""
+    if request.POST.get("back_to_home"):
+        return reverse("home")
     team = request.POST.get("back_to_team", "")
     return reverse("team-detail", args=[UUID(team)]) if _is_uuid(team) else otherwise
 

@@ -16,7 +16,7 @@ from deployments.actions.nodes import (
 )
 from deployments.actions.operations import cancel_operation, retry_operation
 from deployments.actions.rollouts import change, place, restore, rollback
-from deployments.actions.scenarios import try_scenario
+from deployments.actions.scenarios import forget_samples, try_scenario
 from deployments.actions.uploads import (
     append,
     begin_upload,
@@ -42,6 +42,7 @@ __all__ = [
     "export_bundle",
     "extract_document",
     "finish_upload",
+    "forget_samples",
     "import_model",
     "place",
     "pull_model",

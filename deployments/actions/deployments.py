@@ -15,7 +15,7 @@ from audit.ledger import log
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from audit.ledger.log import Change
-from deployments import recipes
+from deployments import evaluations, recipes
 from deployments.models import (
     Deployment,
     DeploymentState,
@@ -38,12 +38,13 @@ def create_deployment(
     placement: Placement | None = None,
     description: str = "",
     fit_reason: str = "",
+    trial: Operation | None = None,
     **recipe: Any,
 ) -> Deployment:
     """A new deployment with its first revision; an operation switches it on.
 
-    Where: on `node`, or as `placement` says. `fit_reason`: why to try what fits nowhere. `recipe`
-    as deployments.recipes.valid_recipe takes it.
+    Where: on `node`, or as `placement` says. `fit_reason`: why to try what fits nowhere. `trial`:
+    whose figures are kept with the revision. `recipe` as deployments.recipes.valid_recipe takes it.
     """
     policy.require(actor, Act.DEPLOYMENT_CREATE)
     name = recipes.valid_name(name)
@@ -52,9 +53,11 @@ def create_deployment(
     creator = None if actor.is_system else actor.id
     with transaction.atomic():
         where.require_model(model)
+        evaluations.require_trial(trial, checked.scenario)
         although = where.require_room(model, checked, fit_reason)
         deployment = _new(name=name, description=description.strip()[:300], created_by_id=creator)
         revision = new_revision(deployment, model, checked, creator=creator)
+        evaluations.keep(revision, trial)
         where.write(deployment)
         deployment.target = revision
         deployment.save()
@@ -64,6 +67,7 @@ def create_deployment(
             deployment.as_obj(),
             model.as_obj(),
             *(n.as_obj() for n in where.nodes),
+            *([trial.as_obj()] if trial else []),
             changes=[
                 Change("revision", None, 1),
                 *recipe_changes(None, revision),

@@ -21,17 +21,25 @@ from audit.office.alarming import standing
 from deployments import attest, connection, fleet, wake
 from deployments.addresses import checked_url
 from deployments.models import Deployment, Node, NodeStatus, ReplicaState
-from deployments.wishes import Duty, valid_labels
+from deployments.wishes import Duty, valid_labels, valid_server
 
 NODE_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 MAX_MEMORY = 2**50
-PLAIN_FIELDS = ("name", "url", "labels", "memory_declared", "exporter_url", "request_log_off")
+PLAIN_FIELDS = (
+    "name",
+    "url",
+    "labels",
+    "memory_declared",
+    "exporter_url",
+    "request_log_off",
+    "server",
+)
 
 
 def register_node(*, actor: Actor, name: str, url: str, **more: Any) -> Node:
     """Add a machine that runs Ollama, after it has answered as Ollama does.
 
-    `more`: labels, memory_declared, exporter_url, request_log_off, headers, ca,
+    `more`: labels, memory_declared, exporter_url, request_log_off, server, headers, ca,
     client_certificate, client_key.
     """
     policy.require(actor, Act.NODE_REGISTER)
@@ -173,6 +181,7 @@ def _set(node: Node, given: Mapping[str, Any]) -> list[Change]:
         "memory_declared": _valid_memory,
         "exporter_url": _valid_exporter,
         "request_log_off": bool,
+        "server": valid_server,
     }
     for field, value in given.items():
         new, old = checks[field](value), getattr(node, field)
@@ -218,6 +227,8 @@ def _names(headers: Mapping[str, str]) -> str | None:
 def _shown(value: object) -> str | int | None:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or None
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={value[name]}" for name in sorted(value)) or None
     return value if isinstance(value, int) else str(value or "") or None
 
 

@@ -25,8 +25,11 @@ from deployments.models import (
     Revision,
 )
 from deployments.placement import Placement
-from deployments.revising import hand_off, new_revision, recipe_changes
+from deployments.revising import hand_off, new_revision, recipe_changes, recipe_of
 from deployments.wishes import Wanted
+
+# Changes that may bring it to a node on which it was not.
+ELSEWHERE = {"replicas", "labels", "nodes"}
 
 
 def change(
@@ -94,9 +97,15 @@ def rollback(*, actor: Actor, deployment: Deployment, version: int) -> Revision:
 
 
 def place(
-    *, actor: Actor, deployment: Deployment, version: int, placement: Placement
+    *,
+    actor: Actor,
+    deployment: Deployment,
+    version: int,
+    placement: Placement,
+    fit_reason: str = "",
 ) -> Deployment:
-    """Change where it runs, how it is rolled out and when it is loaded."""
+    """Change where it runs, how it is rolled out and when it is loaded. `fit_reason`: why to try
+    what has no room there."""
     policy.require(actor, Act.DEPLOYMENT_PLACE, deployment.pk)
     where = placement.checked()
     with transaction.atomic():
@@ -105,12 +114,16 @@ def place(
         changes = where.changes(before)
         if not changes:
             return locked
+        although = ""
         if locked.target is not None:
             where.require_model(locked.target.model)
+            if {change.field for change in changes} & ELSEWHERE:
+                recipe = recipe_of(locked.target)
+                although = where.require_room(locked.target.model, recipe, fit_reason)
         where.write(locked)
         locked.version += 1
         locked.save()
-        log.record(actor, Act.DEPLOYMENT_PLACE, locked.as_obj(), changes=changes)
+        log.record(actor, Act.DEPLOYMENT_PLACE, locked.as_obj(), changes=changes, reason=although)
         _go(actor, locked)
     return locked
 

@@ -1,143 +1,188 @@
-"""Trying a scenario: its samples asked of each model on a real node, and the answers judged.
+"""Trying a scenario: its samples, and one's own, asked of each model on a real node, and judged.
 
-The operation's result: {model's id: {"model", "size", "node", "memory", "problem", "samples"}},
-a sample being {"text", "problems", "first_ms", "total_ms", "rate", "tokens"}. A worker that takes
-over begins again with the model at which the last one was.
+The operation's result: {model's id: {"model", "digest", "size", "node", "context", "memory",
+"load_ms", "problem", "ended", "samples"}}, a sample being {"text", "problems", "first_ms",
+"total_ms", "rate", "tokens"}. Of one's own samples only kinds of problems and figures are there;
+their texts are in OwnSample. A worker that takes over begins again with the model at which the
+last one was.
 """
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-import jsonschema
-import orjson
-
-from deployments import fleet, ollama, room, scenarios
+from deployments import fleet, ollama, scenarios
+from deployments.judging import Answer, Problem, judge
 from deployments.lease import Lease
-from deployments.models import Model, Node, NodeStatus, Replica, StoredModel
+from deployments.models import Model, OwnSample
 from deployments.scenarios import Sample, Scenario
-from deployments.wishes import Duty
+from deployments.trial_places import Spot, spots
 
 MAX_TEXT = 4000
 PATIENCE_S = 300.0
+Asked = tuple[Sample, OwnSample | None]
+
+
+@dataclass(slots=True)
+class _Trial:
+    """One trial under way; `found` is the operation's result as it grows."""
+
+    lease: Lease
+    scenario: Scenario
+    language: str
+    asked: list[Asked]
+    found: dict[str, Any]
 
 
 def try_scenario(lease: Lease) -> None:
     arguments = lease.operation.arguments
+    language = str(arguments["language"])
     scenario = scenarios.get(str(arguments["scenario"]))
-    if scenario is None:
-        raise ollama.ModelMissing(f"The scenario {arguments['scenario']} is there no more.")
-    found = dict(lease.operation.result)
-    models = Model.objects.filter(pk__in=arguments["models"]).order_by("size_bytes", "name")
-    for model in models:
-        if found.get(str(model.pk), {}).get("ended"):
-            continue
-        found[str(model.pk)] = {
-            "model": model.name,
-            "size": model.size_bytes,
-            "samples": [],
-            "problem": "",
-        }
-        try:
-            _try(lease, scenario, str(arguments["language"]), model, found)
-        except ollama.OllamaError as error:
-            lease.note(f"{model.name}: {error}")
-            found[str(model.pk)]["problem"] = str(error)[:500]
-        found[str(model.pk)]["ended"] = True
-        lease.write(result=found)
-    lease.operation.result = found
-    if found and all(each["problem"] for each in found.values()):
+    if scenario is None or scenarios.digest(scenario, language) != arguments["recipe"]:
+        raise ollama.OllamaError(
+            f"The scenario {arguments['scenario']} was changed or removed meanwhile; begin again."
+        )
+    asked = _asked(lease, scenario)
+    trial = _Trial(lease, scenario, language, asked, dict(lease.operation.result))
+    models = {str(m.pk): m for m in Model.objects.filter(pk__in=arguments["models"])}
+    for pk in arguments["models"]:
+        if not trial.found.get(pk, {}).get("ended"):
+            _one(trial, pk, models.get(pk), str(arguments["names"][pk]))
+    lease.operation.result = trial.found
+    if trial.found and all(each["problem"] for each in trial.found.values()):
         raise ollama.OllamaError("No model could be tried; each says why.")
 
 
-def _try(
-    lease: Lease, scenario: Scenario, language: str, model: Model, found: dict[str, Any]
-) -> None:
-    entry = found[str(model.pk)]
-    stored = _where(model, int(scenario.parameters["num_ctx"]))
-    node, tag, api = stored.node, stored.tag, fleet.api(stored.node)
-    lease.step("check", f"{model.name} on {node.name}, Ollama {api.version()}")
-    entry["node"] = node.name
-    options = {k: v for k, v in scenario.parameters.items() if k != "num_predict"}
+def _asked(lease: Lease, scenario: Scenario) -> list[Asked]:
+    """The scenario's samples, then those of one's own, as far as nobody forgot them."""
+    own = OwnSample.objects.filter(operation=lease.operation)
+    mine = [(Sample(o.text, o.text, o.fields, tuple(o.words)), o) for o in own]
+    return [*((sample, None) for sample in scenario.samples), *mine]
+
+
+def _one(trial: _Trial, pk: str, model: Model | None, name: str) -> None:
+    """One model; what goes wrong with it is its own result, and the others are tried."""
+    trial.found[pk] = _entry(name)
     try:
-        for number, sample in enumerate(scenario.samples, 1):
-            lease.step("try", f"{model.name}: sample {number} of {len(scenario.samples)}")
-            ask = partial(
-                api.probe,
-                tag,
-                sample.input(language),
-                max_tokens=int(scenario.parameters["num_predict"]),
-                schema=scenario.schema,
-                system=scenario.text(language).prompt,
-                options=options,
-                patience_s=PATIENCE_S,
-            )
-            probe = lease.call(ask)
-            entry["samples"].append(
-                {
-                    "text": probe.text[:MAX_TEXT],
-                    "problems": judge(scenario, sample, probe),
-                    "first_ms": probe.first_ms,
-                    "total_ms": probe.total_ms - probe.load_ms,
-                    "rate": probe.rate,
-                    "tokens": probe.tokens,
-                }
-            )
-            entry["memory"] = next((m.size for m in api.loaded() if m.name == tag), 0)
-            lease.write(result=found)
+        if model is None:
+            raise ollama.ModelMissing("No node has this model any more.")
+        _try(trial, pk, model)
+    except ollama.OllamaError as error:
+        trial.lease.note(f"{name}: {error}")
+        trial.found[pk]["problem"] = str(error)[:500]
+    trial.found[pk]["ended"] = True
+    trial.lease.write(result=trial.found)
+
+
+def _entry(name: str, digest: str = "", size: int = 0) -> dict[str, Any]:
+    return {"model": name, "digest": digest, "size": size, "samples": [], "problem": ""}
+
+
+def _try(trial: _Trial, pk: str, model: Model) -> None:
+    """On the best place; when its node dies meanwhile, on the next best, from the beginning."""
+    trial.found[pk] = _entry(model.name, model.digest, model.size_bytes)
+    places = spots(model, int(trial.scenario.parameters["num_ctx"]))
+    for spot in places:
+        trial.found[pk] = _entry(model.name, model.digest, model.size_bytes)
+        trial.found[pk] |= {"node": spot.stored.node.name, "context": spot.context}
+        try:
+            _on(trial, pk, spot)
+        except (ollama.Unreachable, ollama.Timeout) as error:
+            if spot is places[-1]:
+                raise
+            trial.lease.note(f"{spot.stored.node.name}: {error} The next node is asked.")
+        else:
+            return
+
+
+def _on(trial: _Trial, pk: str, spot: Spot) -> None:
+    lease, entry = trial.lease, trial.found[pk]
+    tag, api = spot.stored.tag, fleet.api(spot.stored.node)
+    lease.step("check", f"{entry['model']} on {entry['node']}, Ollama {api.version()}")
+    kept = _kept(api) - set(spot.names)
+    try:
+        for number, (sample, own) in enumerate(trial.asked, 1):
+            lease.step("try", f"{entry['model']}: sample {number} of {len(trial.asked)}")
+            answer = _ask(trial, api, spot, sample)
+            problems = judge(trial.scenario.schema, sample, answer)
+            entry["samples"].append(_kept_of(answer, problems, own, pk))
+            entry["load_ms"] = max(entry.get("load_ms", 0), answer.load_ms)
+            loaded = api.loaded()
+            _put_back(lease, api, tag, kept - {m.name for m in loaded})
+            here = [m.size for m in loaded if m.name in spot.names]
+            entry["memory"] = max(here, default=entry.get("memory", 0))
+            lease.write(result=trial.found)
     finally:
-        if not _in_use(node, model):
-            api.unload(tag)
+        if not spot.shared:
+            with suppress(ollama.OllamaError):
+                api.unload(tag)
 
 
-def _where(model: Model, context: int) -> StoredModel:
-    """A copy on a node that answers and has the room for it. Raises ModelMissing."""
-    copies = StoredModel.objects.filter(
-        model=model, node__status=NodeStatus.ONLINE, node__duty=Duty.OPEN
-    ).select_related("node")
-    by_node = {copy.node_id: copy for copy in copies}
-    rooms = room.rooms(model, context, [copy.node for copy in by_node.values()])
-    for each in sorted(rooms, key=lambda r: r.verdict != room.Verdict.FITS):
-        if each.verdict is not room.Verdict.NOT:
-            return by_node[each.node.pk]
-    if rooms:
-        raise ollama.ModelMissing(f"{model.name} does not fit on any node that stores it.")
-    raise ollama.ModelMissing(f"No open node that answers stores {model.name}.")
-
-
-def _in_use(node: Node, model: Model) -> bool:
-    """Whether a deployment has the same weights on the node: those are in memory once."""
-    rows = Replica.objects.filter(node=node).select_related("revision__model")
-    return any(replica.revision.model.identity == model.identity for replica in rows)
-
-
-def judge(scenario: Scenario, sample: Sample, probe: ollama.Probe) -> list[dict[str, str]]:
-    """What is wrong with an answer: {"what": empty, cut, schema, field or word, "detail"}."""
-    text = probe.text
-    if not text.strip():
-        return [{"what": "empty", "detail": ""}]
-    problems = [{"what": "cut", "detail": ""}] if probe.cut else []
-    if scenario.schema is not None:
-        problems += _fields(scenario.schema, sample, text)
-    problems += [{"what": "word", "detail": word} for word in sample.words if word not in text]
-    return problems
-
-
-def _fields(schema: dict[str, Any], sample: Sample, text: str) -> list[dict[str, str]]:
-    try:
-        answer = orjson.loads(text)
-        jsonschema.validate(answer, schema)
-    except orjson.JSONDecodeError:
-        return [{"what": "schema", "detail": "no JSON"}]
-    except jsonschema.ValidationError as error:
-        return [{"what": "schema", "detail": str(error.message)[:200]}]
-    return [
-        {"what": "field", "detail": f"{name}: {_short(answer.get(name))} ≠ {_short(value)}"}
-        for name, value in sample.fields.items()
-        if answer.get(name) != value
+def _ask(trial: _Trial, api: ollama.Node, spot: Spot, sample: Sample) -> Answer:
+    """One answer, at temperature 0, with the time until its first byte came here."""
+    scenario, language = trial.scenario, trial.language
+    messages = [
+        {"role": "system", "content": scenario.text(language).prompt},
+        {"role": "user", "content": sample.input(language)},
     ]
+    options = {**scenario.parameters, "num_ctx": spot.context, "temperature": 0}
+    begun, first, parts, last = time.monotonic(), 0.0, [], ollama.Piece("")
+    pieces = api.chat(spot.stored.tag, messages, options=options, schema=scenario.schema)
+    for last in trial.lease.follow(pieces):
+        first = first or time.monotonic() - begun
+        parts.append(last.text)
+        if time.monotonic() - begun > PATIENCE_S:
+            raise ollama.Refused(f"Its answer took longer than {PATIENCE_S:.0f} s.")
+    total = time.monotonic() - begun
+    if not last.last:
+        raise ollama.Unreachable(f"{api.url} broke off in the middle of an answer.")
+    return Answer(
+        "".join(parts),
+        cut=last.cut,
+        left_out=last.prompt_tokens >= spot.context - 1,
+        first_ms=max(1, round(first * 1000) - last.load_ms),
+        total_ms=max(1, round(total * 1000) - last.load_ms),
+        load_ms=last.load_ms,
+        rate=last.rate,
+        tokens=last.tokens,
+    )
 
 
-def _short(value: object) -> str:
-    return orjson.dumps(value).decode()[:80]
+def _kept_of(
+    answer: Answer, problems: list[Problem], own: OwnSample | None, pk: str
+) -> dict[str, Any]:
+    """What the operation keeps; the words of one's own samples go to their own row."""
+    figures = {name: getattr(answer, name) for name in ("first_ms", "total_ms", "rate", "tokens")}
+    shown = {"text": answer.text[:MAX_TEXT], "problems": problems}
+    if own is None:
+        return {**figures, **shown}
+    own.answers[pk] = shown
+    # An update that finds no row brings none back: somebody may have had them forgotten.
+    OwnSample.objects.filter(pk=own.pk).update(answers=own.answers)
+    kinds = [{"what": problem["what"]} for problem in problems]
+    return {**figures, "text": "", "problems": kinds, "own": own.number}
+
+
+def _kept(api: ollama.Node) -> set[str]:
+    """Revisions of ours that the node keeps in memory."""
+    ours = [m for m in api.loaded() if m.name.startswith(fleet.OURS)]
+    return {m.name for m in ours if fleet.pinned(asdict(m))}
+
+
+def _put_back(lease: Lease, api: ollama.Node, tag: str, gone: set[str]) -> None:
+    """What the node pushed out for the trial comes back at once, and the trial ends there."""
+    if not gone:
+        return
+    names = ", ".join(sorted(gone))
+    lease.note(f"{tag} pushed out {names}, which is loaded again")
+    api.unload(tag)
+    for name in gone:
+        lease.call(partial(api.load, name))
+    raise ollama.Refused(
+        f"The node takes {names} out of memory to load this one. That was undone. Say on the "
+        "node's page how many models it holds at a time, or give it more memory."
+    )

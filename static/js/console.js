@@ -2,10 +2,11 @@
 const status = document.getElementById("status");
 
 document.addEventListener("click", (event) => {
-  const target = event.target.closest("[data-theme-switch], #menu-button, [data-copy]");
+  const target = event.target.closest("[data-theme-switch], #menu-button, [data-copy], [data-set]");
   if (!target) return;
   if (target.hasAttribute("data-theme-switch")) switchTheme();
   else if (target.id === "menu-button") toggleMenu(target);
+  else if (target.dataset.set) setField(target);
   else copy(target);
 });
 
@@ -20,6 +21,13 @@ function toggleMenu(button) {
   const open = button.getAttribute("aria-expanded") !== "true";
   button.setAttribute("aria-expanded", String(open));
   document.getElementById("side").classList.toggle("open", open);
+}
+
+function setField(button) {
+  const field = document.getElementById(button.dataset.set);
+  field.value = button.dataset.value;
+  field.closest("details")?.setAttribute("open", "");
+  field.dispatchEvent(new Event("change", { bubbles: true }));
 }
 
 async function copy(button) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -13,6 +14,7 @@ from audit.ledger.actor import Actor
 from audit.ledger.models import Event
 from deployments import actions, fit, plan, room
 from deployments.models import Deployment, Model, Node, StoredModel
+from deployments.placement import Placement
 from tests import runners
 from tests.conftest import MODEL
 from tests.fleet import RealNode
@@ -41,7 +43,7 @@ def tags(real_nodes: list[RealNode], tmp_path_factory: pytest.TempPathFactory) -
     node.api.delete("smollm2:f16")
 
 
-@pytest.mark.parametrize("context", [512, 2048, 8192])
+@pytest.mark.parametrize("context", [512, 1024, 2048, 4096, 8192])
 @pytest.mark.parametrize("tag", [MODEL, "smollm2:f16"])
 def test_the_estimate_is_within_15_percent_of_a_real_runner(
     real_nodes: list[RealNode], tags: str, tag: str, context: int
@@ -148,6 +150,53 @@ def test_what_fits_nowhere_is_refused_unless_somebody_says_why(
             model=stored(node),
             parameters={"num_ctx": 4096},
         )
+
+
+def test_going_where_there_is_no_room_asks_for_a_reason_too(
+    actor_of: ActorOf, model: Model, node: Node
+) -> None:
+    Node.objects.update(memory_declared=None, machine={})
+    made = deploy(actor_of("system"), node)
+    Node.objects.update(memory_declared=350_000_000, machine={}, loaded=[])
+    node.refresh_from_db()
+    there = Placement(replicas=1, nodes=[node])
+    asked: dict[str, Any] = {"deployment": made, "version": made.version, "placement": there}
+    with pytest.raises(Invalid, match=r"0\.35 GB free") as no:
+        actions.place(actor=actor_of("system"), **asked)
+    assert no.value.field == "fit_reason"
+    actions.place(actor=actor_of("system"), **asked, fit_reason="only for tonight")
+    assert b"only for tonight" in bytes(Event.objects.get(act="deployment.place").leaf)
+
+
+@pytest.mark.parametrize(
+    ("server", "cache", "parallel"),
+    [({}, 1.0, 2), ({"parallel": 4}, 2.0, 4), ({"parallel": 2, "cache_type": "q8_0"}, 17 / 32, 2)],
+)
+def test_how_the_server_is_set_is_reckoned_with(
+    node: Node, server: dict[str, Any], cache: float, parallel: int
+) -> None:
+    """By itself, this version reserves for two requests at once."""
+    node.server = server
+    (found,) = room.rooms(stored(node), 4096, [node])
+    assert found.need is not None
+    assert found.need.parallel == parallel
+    assert found.need.cache == pytest.approx(2 * 4096 * 23040 * cache, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("server", "field"),
+    [({"parallel": 0}, "parallel"), ({"at_once": "many"}, "at_once"),
+     ({"cache_type": "q2"}, "cache_type"), ("x", "server")],
+)  # fmt: skip
+def test_a_server_that_cannot_be_set_so_is_refused(
+    actor_of: ActorOf, node: Node, server: object, field: str
+) -> None:
+    with pytest.raises(Invalid) as no:
+        actions.update_node(actor=actor_of("system"), node=node, server=server)
+    assert no.value.field == field
+    done = actions.update_node(actor=actor_of("system"), node=node, server={"at_once": "2"})
+    assert done.server == {"at_once": 2}
+    assert b"at_once=2" in bytes(Event.objects.get(act="node.update").leaf)
 
 
 def test_nobody_is_refused_where_nobody_knows(actor_of: ActorOf, node: Node) -> None:

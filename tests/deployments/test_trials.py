@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -12,10 +12,16 @@ from django.utils import timezone
 from access.errors import Denied, Invalid, WrongState
 from audit.ledger.actor import Actor
 from audit.ledger.models import Event
-from deployments import actions, ollama, runner, scenarios, trials
-from deployments.models import Model, Node, NodeStatus, Operation, StoredModel
-from deployments.scenarios import SHIPPED, Sample, Scenario
-from deployments.work.trials import judge
+from deployments import actions, own_samples, runner, scenarios, trials
+from deployments.judging import Answer, judge
+from deployments.models import (
+    Model,
+    Node,
+    NodeStatus,
+    Operation,
+    StoredModel,
+)
+from deployments.scenarios import SHIPPED, Sample
 from tests.conftest import MODEL
 
 ActorOf = Callable[[str], Actor]
@@ -33,8 +39,15 @@ def approved(stored: Model, actor_of: ActorOf) -> Model:
     return stored
 
 
-def ask(actor: Actor, models: list[Model], scenario: str = "ticket-sorting") -> Operation:
-    return actions.try_scenario(actor=actor, scenario=scenario, language="en", models=models)
+def ask(
+    actor: Actor,
+    models: list[Model],
+    scenario: str = "ticket-sorting",
+    own: Sequence[own_samples.Given] = (),
+) -> Operation:
+    return actions.try_scenario(
+        actor=actor, scenario=scenario, language="en", models=models, own=own
+    )
 
 
 def ended(operation: Operation) -> Operation:
@@ -126,6 +139,22 @@ def test_the_form_takes_nonsense(client_of: Callable[[str], Client], approved: M
     assert answer.status_code == 202, answer.content
 
 
+def test_the_api_takes_texts_of_ones_own(
+    client_of: Callable[[str], Client], approved: Model
+) -> None:
+    asked = {"models": [str(approved.pk)], "own": [{"text": "x", "expected": "colour = red"}]}
+    url = "/api/v1/scenarios/ticket-sorting/try/"
+    answer = client_of("system").post(url, asked, content_type="application/json")
+    assert answer.status_code == 422
+    assert "colour" in answer.json()["error"]["message"]
+    asked["own"] = [{"text": "x", "expected": "urgent = true"}]
+    answer = client_of("system").post(url, asked, content_type="application/json")
+    assert answer.status_code == 202
+    assert Operation.objects.get(pk=answer.json()["id"]).own_samples.get().fields == {
+        "urgent": True
+    }
+
+
 GOOD = '{"category": "delivery", "urgent": false}'
 
 
@@ -143,17 +172,15 @@ GOOD = '{"category": "delivery", "urgent": false}'
     ],
 )
 def test_answers_are_judged(text: str, cut: bool, problems: list[str]) -> None:
-    probe = ollama.Probe(text, 1, 1, 0, cut=cut)
-    assert [p["what"] for p in judge(SORTING, SORTING.samples[0], probe)] == problems
+    found = judge(SORTING.schema, SORTING.samples[0], Answer(text, cut=cut))
+    assert [p["what"] for p in found] == problems
 
 
 def test_words_are_looked_for() -> None:
-    scenario: Scenario = scenarios.read(SHIPPED / "translation.toml")
     sample = Sample("Room 210", "210 室", words=("210",))
-    assert judge(scenario, sample, ollama.Probe("在 210 室", 1, 1, 0)) == []
-    assert judge(scenario, sample, ollama.Probe("室", 1, 1, 0)) == [
-        {"what": "word", "detail": "210"}
-    ]
+    assert judge(None, sample, Answer("在 210 室")) == []
+    assert judge(None, sample, Answer("室")) == [{"what": "word", "detail": "210"}]
+    assert judge(None, sample, Answer("210", left_out=True))[0]["what"] == "left_out"
 
 
 def entry(size: int, *problems: list[str], ended: bool = True) -> dict[str, Any]:
@@ -161,9 +188,8 @@ def entry(size: int, *problems: list[str], ended: bool = True) -> dict[str, Any]
         {"problems": each, "first_ms": 1, "total_ms": 10, "rate": 2.0, "text": "", "tokens": 1}
         for each in problems
     ]
-    return {
-        "model": f"m{size}", "size": size, "samples": samples, "problem": "", "ended": ended
-    }  # fmt: skip
+    figures = {"model": f"m{size}", "size": size, "problem": "", "ended": ended}
+    return {**figures, "samples": samples}
 
 
 def test_the_smallest_that_passes_all_is_proposed() -> None:

@@ -19,6 +19,18 @@ from deployments.revising import compare, recipe_of
 from deployments.wishes import Keep, Strategy, read_timetable
 
 ACTOR = Actor.system("manage.py deployment")
+VERBS = [
+    "show",
+    "compare",
+    "create",
+    "change",
+    "place",
+    "rollback",
+    "restore",
+    "start",
+    "stop",
+    "delete",
+]
 RECIPE = ("system_prompt", "template", "schema")
 
 
@@ -28,18 +40,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         what = parser.add_subparsers(dest="what", required=True)
         what.add_parser("list", help="every deployment")
-        names = (
-            "show",
-            "compare",
-            "create",
-            "change",
-            "place",
-            "rollback",
-            "restore",
-            "start",
-            "stop",
-        )
-        for name in (*names, "stop", "delete"):
+        for name in VERBS:
             what.add_parser(name).add_argument("name", help="a deployment, by name")
         for name in ("create", "change"):
             added = what.choices[name]
@@ -50,7 +51,8 @@ class Command(BaseCommand):
             added.add_argument("--template", type=Path, metavar="FILE")
             added.add_argument("--schema", type=Path, metavar="FILE")
             added.add_argument("--set", action="append", metavar="PARAMETER=NUMBER", default=[])
-            added.add_argument(
+        for name in ("create", "change", "place"):
+            what.choices[name].add_argument(
                 "--although", default="", metavar="REASON", help="try what fits nowhere, because"
             )
         for name in ("old", "new"):
@@ -99,7 +101,9 @@ class Command(BaseCommand):
             "compare": lambda: self._compare(deployment, options["old"], options["new"]),
             "change": lambda: self._change(options, wish),
             "place": lambda: actions.place(
-                **wish, placement=_placement(Placement.of(deployment), options)
+                **wish,
+                placement=_placement(Placement.of(deployment), options),
+                fit_reason=options["although"],
             ),
             "rollback": lambda: actions.rollback(**wish),
             "restore": lambda: actions.restore(**seen),

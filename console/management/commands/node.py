@@ -49,6 +49,12 @@ class Command(BaseCommand):
                 option = f"--{file.replace('_', '-')}"
                 what.choices[name].add_argument(option, type=Path, metavar="FILE")
             what.choices[name].add_argument(
+                "--server",
+                action="append",
+                metavar="SETTING=VALUE",
+                help="how its Ollama is set: parallel=4, cache_type=q8_0, at_once=1",
+            )
+            what.choices[name].add_argument(
                 "--request-log-off",
                 action="store_true",
                 default=None,
@@ -71,6 +77,8 @@ class Command(BaseCommand):
         fields |= {name: _read(options[name]) for name in FILES if options.get(name)}
         if isinstance(fields.get("headers"), str):
             fields["headers"] = read_headers(fields["headers"])
+        if options.get("server") is not None:
+            fields["server"] = dict(pair.partition("=")[::2] for pair in options["server"])
         if what == "add":
             node = actions.register_node(actor=ACTOR, **{"name": options["name"], **fields})
             self.stdout.write(_line(node))
