@@ -10,13 +10,9 @@ from django.conf import settings
 from django.utils.translation import gettext_noop as _
 
 from access.errors import Invalid
+from access.outward import NEVER
 from access.said import say
 
-# Link-local (AWS, Azure, GCP, OpenStack…), AWS over IPv6, Alibaba Cloud, Oracle over IPv6.
-NEVER = tuple(
-    ipaddress.ip_network(n)
-    for n in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "100.100.100.200/32", "fd00:c1::/32")
-)
 MAX_URL = 300
 
 

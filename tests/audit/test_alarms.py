@@ -26,6 +26,7 @@ from audit.office.alarming import key_rules, log_rules, standing, watch, words
 from audit.office.alarming.rules import RULES
 from audit.office.alarming.standing import Finding
 from audit.office.models import Alarm, AlarmRule, AlarmSighting, KeyHour, OutsideCopy, Verification
+from audit.office.outside_models import Witness
 from tests.audit.conftest import Happen
 
 ActorOf = Callable[[str], Actor]
@@ -330,3 +331,22 @@ def test_a_subject_that_is_gone_has_no_alarms_of_a_state(db: None) -> None:
     standing.gone(node)
     assert [a.subject_id for a in Alarm.objects.open()] == ["2"]
     assert not AlarmSighting.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_witness_that_contradicts_is_the_gravest_alarm_until_it_is_settled() -> None:
+    seen = Witness.objects.create(
+        name="auditor-pc", vkey="v", sha256=b"x" * 32, registered_by="t", alarm="fork: another root"
+    )
+    late = Witness.objects.create(
+        name="bank", vkey="w", sha256=b"y" * 32, registered_by="t", late_since=timezone.now()
+    )
+    for key in ("witness_alarm", "outside_late"):
+        look(key)
+    found = {(a.rule, a.subject_id) for a in Alarm.objects.open()}
+    assert found == {("witness_alarm", str(seen.pk)), ("outside_late", str(late.pk))}
+    assert RULES["witness_alarm"].severity == 6
+    Witness.objects.update(alarm="", late_since=None)
+    for key in ("witness_alarm", "outside_late"):
+        look(key)
+    assert not Alarm.objects.open().exists()

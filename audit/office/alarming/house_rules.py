@@ -12,6 +12,7 @@ from django.utils import timezone
 from audit.ledger.acts import Act
 from audit.ledger.log import Obj
 from audit.ledger.models import Event, Pending, Process, Sealer, SealerState
+from audit.office import witnessing
 from audit.office.alarming.standing import Finding, values_of
 from audit.office.models import (
     Alarm,
@@ -22,6 +23,7 @@ from audit.office.models import (
     RunState,
     Verification,
 )
+from audit.office.outside_models import Witness
 
 REMEMBERED = timedelta(days=1)
 LOG = Obj("log", settings.FUSEBOX_LOG_ORIGIN, settings.FUSEBOX_LOG_ORIGIN)
@@ -65,7 +67,22 @@ def outside_late(_since: datetime | None) -> list[Finding]:
         if timezone.now() - late_since > limit:
             facts = {"since": late_since.isoformat(), "problem": copy.problem[:300]}
             found.append(Finding(Obj("outside", copy.name, copy.address), facts=facts))
+    for witness in Witness.objects.filter(revoked_at=None, late_since__isnull=False):
+        since = witness.late_since or timezone.now()
+        found.append(Finding(_witness(witness), facts={"since": since.isoformat()}))
     return found
+
+
+def witness_alarm(_since: datetime | None) -> list[Finding]:
+    """What witnesses found and nobody has settled."""
+    return [
+        Finding(_witness(witness), facts={"finding": witness.alarm[:300]})
+        for witness in witnessing.alarmed()
+    ]
+
+
+def _witness(witness: Witness) -> Obj:
+    return Obj("witness", str(witness.pk), witness.name)
 
 
 def process_silent(_since: datetime | None) -> list[Finding]:

@@ -28,6 +28,7 @@ LOOKS: dict[str, Look] = {
     "process_silent": house_rules.process_silent,
     "sealer_late": house_rules.sealer_late,
     "log_not_whole": house_rules.log_not_whole,
+    "witness_alarm": house_rules.witness_alarm,
     "outside_late": house_rules.outside_late,
     "disk_low": house_rules.disk_low,
     "undelivered": house_rules.undelivered,
