@@ -7,7 +7,6 @@ sorted output is byte for byte RFC 8785; a property test holds it against an ind
 from __future__ import annotations
 
 import hashlib
-import hmac
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +16,8 @@ import orjson
 MAX_LEAF_BYTES = 16 * 1024
 MAX_SAFE_INTEGER = 2**53 - 1
 MAX_TEXT = 1024
+BLOCK_BYTES = 64
+_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 
 
 class NotCanonical(ValueError):
@@ -26,6 +27,8 @@ class NotCanonical(ValueError):
 def clean_text(text: str, limit: int = MAX_TEXT) -> str:
     """NFC, without lone surrogates and NUL (which PostgreSQL has no place for), at most `limit`
     characters: what a leaf may carry."""
+    if text.isascii() and len(text) <= limit and "\x00" not in text:
+        return text
     text = text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
     text = unicodedata.normalize("NFC", text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
@@ -53,23 +56,32 @@ def read(leaf: bytes) -> dict[str, Any]:
 
 
 def _check(value: object) -> None:
-    if value is None or isinstance(value, str | bool):
+    """Asked of everything in every event, so the usual types are told apart first."""
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
         return
-    if isinstance(value, int):
-        if abs(value) > MAX_SAFE_INTEGER:
-            raise NotCanonical(f"integer beyond 2^53: {value}")
-        return
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            if not isinstance(key, str) or not key.isascii():
-                raise NotCanonical(f"key is not ASCII text: {key!r}")
-            _check(inner)
-        return
-    if isinstance(value, list | tuple):
+    if kind is dict or isinstance(value, Mapping):
+        _check_keys(value)  # type: ignore[arg-type]
+        for inner in value.values():  # type: ignore[attr-defined]
+            if type(inner) is not str:
+                _check(inner)
+    elif isinstance(value, list | tuple):
         for inner in value:
             _check(inner)
-        return
-    raise NotCanonical(f"{type(value).__name__} has no place in an event")
+    elif isinstance(value, int):
+        if abs(value) > MAX_SAFE_INTEGER:
+            raise NotCanonical(f"integer beyond 2^53: {value}")
+    elif not isinstance(value, str):
+        raise NotCanonical(f"{kind.__name__} has no place in an event")
+
+
+def _check_keys(value: Mapping[str, Any]) -> None:
+    try:
+        if "".join(value).isascii():
+            return
+    except TypeError:
+        pass
+    raise NotCanonical(f"a key is not ASCII text: {list(value)!r}")
 
 
 def leaf_hash(leaf: bytes) -> bytes:
@@ -79,4 +91,20 @@ def leaf_hash(leaf: bytes) -> bytes:
 
 def commitment(key: bytes, field: str, value: str) -> str:
     """HMAC-SHA256(key, field || 0x00 || value) in hex: proves a personal value while key lives."""
-    return hmac.digest(key, field.encode() + b"\x00" + value.encode(), "sha256").hex()
+    return Committer(key).commit(field, value)
+
+
+class Committer:
+    """HMAC-SHA256 (RFC 2104) under one key, whose two pads are made once: each commitment is then
+    two hashes, at half the time of hmac.digest. A property test holds one against the other."""
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) > BLOCK_BYTES:
+            key = hashlib.sha256(key).digest()
+        padded = key.ljust(BLOCK_BYTES, b"\x00")
+        self._inner, self._outer = padded.translate(_INNER), padded.translate(_OUTER)
+
+    def commit(self, field: str, value: str) -> str:
+        message = (field + "\x00" + value).encode()
+        inner = hashlib.sha256(self._inner + message).digest()
+        return hashlib.sha256(self._outer + inner).hexdigest()

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
-from audit.ledger.canonical import canonical, clean_text, commitment, leaf_hash
+from audit.ledger.canonical import Committer, canonical, clean_text, leaf_hash
 from audit.ledger.identifiers import stamp
 
 SCHEMA_VERSION = 1
@@ -94,6 +94,7 @@ class _Commitments:
 
     def __init__(self) -> None:
         self.key = os.urandom(32)
+        self._commit = Committer(self.key).commit
         self.values: dict[str, str] = {}
         self.hashes: dict[str, str] = {}
 
@@ -101,7 +102,7 @@ class _Commitments:
         if value:
             value = clean_text(value, 4096)
             self.values[name] = value
-            self.hashes[name] = commitment(self.key, name, value)
+            self.hashes[name] = self._commit(name, value)
 
 
 def build(
@@ -125,7 +126,7 @@ def build(
         "v": SCHEMA_VERSION,
         "log": log,
         "id": str(event_id),
-        "t": moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "t": _text(moment),
         **_content(draft, red),
     }
     if writer is not None:
@@ -143,6 +144,10 @@ def build(
         personal={"key": red.key, "ip": red.values.get("src.ip", ""), "values": red.values},
         mentions=_mentions(draft),
     )
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _content(draft: Draft, red: _Commitments) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import unicodedata
 from typing import Any
@@ -14,9 +15,11 @@ from hypothesis import strategies as st
 from audit.ledger.canonical import (
     MAX_LEAF_BYTES,
     MAX_SAFE_INTEGER,
+    Committer,
     NotCanonical,
     canonical,
     clean_text,
+    commitment,
     leaf_hash,
 )
 
@@ -72,3 +75,11 @@ def test_an_event_has_a_greatest_size() -> None:
 def test_a_leaf_is_hashed_as_in_rfc_6962() -> None:
     empty = "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
     assert leaf_hash(b"").hex() == empty
+
+
+@given(st.binary(max_size=100), st.text(max_size=9), st.text(max_size=200))
+def test_a_commitment_is_the_hmac_of_rfc_2104(key: bytes, field: str, value: str) -> None:
+    field, value = clean_text(field), clean_text(value)
+    message = field.encode() + b"\x00" + value.encode()
+    assert commitment(key, field, value) == hmac.digest(key, message, "sha256").hex()
+    assert Committer(key).commit(field, value) == commitment(key, field, value)
