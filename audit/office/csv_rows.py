@@ -1,19 +1,26 @@
-"""Events as rows of CSV, for Excel, WPS and people: UTF-8 with BOM, CRLF, RFC 4180, guarded."""
+"""Events as rows of CSV, for Excel, WPS and people: UTF-8 with BOM, CRLF, RFC 4180, guarded.
+
+PostgreSQL writes the rows, here they are guarded. What it cannot read as JSON (somebody broke the
+stored bytes) is written here, too, from there on.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
+from uuid import UUID
 
 import orjson
 from django.db.models import DateTimeField, F, Func, QuerySet, TextField, Value
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
+from psycopg import DataError
+from psycopg.errors import ProgramLimitExceeded, StatementTooComplex
 
 from audit.ledger.acts import Act
 from audit.ledger.models import Event
@@ -23,6 +30,9 @@ from audit.office.visible import UNSEEN, cell
 
 BOM = "\ufeff".encode()
 ROWS = 500
+PERSON, ADDRESS, ACTOR_ID, OBJECT, OBJECT_ID = 6, 7, 9, 13, 14
+# What PostgreSQL says of bytes that are no JSON, or JSON too deep for it.
+UNREADABLE = (DataError, ProgramLimitExceeded, StatementTooComplex)
 # The first column is a time of our own making; in any other, this may begin a formula.
 FORMULA_CELL = re.compile(r',"?\s*[=+\-@＝＋－＠]')
 
@@ -55,6 +65,21 @@ TEXTS: dict[str, Any] = {
 }
 
 
+_WRITTEN = """
+SELECT e.utc_text, e.local_text, coalesce(%s::jsonb ->> e.act, e.act), e.act, e.outcome,
+    CASE WHEN jsonb_typeof(leaf.v) = 'object' THEN nullif(leaf.v ->> 'reason', '') ELSE %s END,
+    coalesce(nullif(e.person, ''), nullif(leaf.v -> 'actor' ->> 'name', '')),
+    nullif(e.ip_text, ''), nullif(e.actor_kind, ''), nullif(e.actor_id, ''),
+    nullif(leaf.v -> 'actor' ->> 'role', ''), nullif(e.key_id, ''), nullif(e.object_type, ''),
+    coalesce(nullif(e.object_label, ''), nullif(e.person_label, '')), nullif(e.object_id, ''),
+    nullif(e.deployment, ''), nullif(leaf.v -> 'ai' ->> 'model', ''),
+    leaf.v -> 'use' ->> 'in_tok', leaf.v -> 'use' ->> 'out_tok', nullif(e.request_id, ''),
+    e.severity_text, e.id_text
+FROM ({events}) AS e
+CROSS JOIN LATERAL (SELECT convert_from(e.leaf, 'UTF8')::jsonb AS v OFFSET 0) AS leaf
+"""
+
+
 def select(rows: QuerySet[Event]) -> QuerySet[Event, Any]:
     """What `Rows.cells` takes: the leaf, then TEXTS."""
     made = {name: expression for name, expression in TEXTS.items() if expression is not None}
@@ -73,6 +98,27 @@ class Rows:
         yield BOM + write([self.header])
         while part := list(islice(records, ROWS)):
             yield write([self.cells(record) for record in part])
+
+    def written(self, query: str, values: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+        """The query of what `select` gives as one whose rows are those of the file, unguarded."""
+        sentences = orjson.dumps(self._sentences).decode()
+        return _WRITTEN.replace("{events}", query), (sentences, self._unreadable, *values)
+
+    def guarded(
+        self, lines: Iterator[bytes], rest: Callable[[UUID | None], Iterator[tuple[Any, ...]]]
+    ) -> Iterator[bytes]:
+        """What PostgreSQL wrote, a line at a time, as pieces. When it cannot go on, `rest` gives
+        the records after the event of that id."""
+        yield BOM + write([self.header])
+        last: UUID | None = None
+        try:
+            while part := list(islice(lines, ROWS)):
+                yield guard(part)
+                last = UUID(part[-1].rsplit(b",", 1)[1].decode().strip())
+        except UNREADABLE:
+            records = rest(last)
+            while rows := list(islice(records, ROWS)):
+                yield write([self.cells(record) for record in rows])
 
     def cells(self, record: Sequence[Any]) -> list[Any]:
         """One event, unguarded, in the order of the header."""
@@ -100,6 +146,25 @@ def write(rows: list[list[Any]]) -> bytes:
     if not _is_plain(text, len(rows)):
         text = _written([[cell("" if v is None else str(v)) for v in row] for row in rows])
     return text.replace("\n", "\r\n").encode()
+
+
+def guard(lines: list[bytes]) -> bytes:
+    """Lines of CSV as PostgreSQL wrote them, as they may be opened."""
+    text = b"".join(lines).decode()
+    hide = bool(restricted.people())
+    if not hide and _is_plain(text, len(lines)):
+        return text.replace("\n", "\r\n").encode()
+    rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    return write([_hidden(row) for row in rows] if hide else rows)
+
+
+def _hidden(row: list[str]) -> list[str]:
+    """Without the values of people whose values nobody may see any more."""
+    if restricted.hides(row[ACTOR_ID], row[PERSON]):
+        row[PERSON] = row[ADDRESS] = ""
+    if restricted.hides(row[OBJECT_ID], row[OBJECT]):
+        row[OBJECT] = ""
+    return row
 
 
 def _written(rows: list[list[Any]]) -> str:

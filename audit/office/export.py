@@ -9,7 +9,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
+from uuid import UUID
 
 import psycopg
 from django.core.exceptions import EmptyResultSet
@@ -19,10 +20,12 @@ from django.utils import timezone
 
 from audit.ledger.models import Event
 from audit.office import formats, search
+from audit.office.csv_rows import UNREADABLE
 from audit.office.filters import Filter
 from audit.office.formats.base import PIECE_BYTES, Record
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+T = TypeVar("T")
 # A reader who stops reading must not hold a snapshot for ever.
 LIMIT_S = 2 * 3600
 STEP = 1000
@@ -61,9 +64,17 @@ class Stream:
         draw = chosen.begin(formats.About(wanted, self.count, extra or {}, folder))
         query, params = sql(chosen.columns(rows.order_by("id")))
         types = list(chosen.types)
-        self._draw: Callable[[], Iterator[bytes]] = lambda: draw(
-            _told(copy(self._connection, query, params, types), progress)
-        )
+
+        def records(query: str, params: tuple[Any, ...]) -> Iterator[Record]:
+            return _told(copy(self._connection, query, params, types), progress)
+
+        self._draw: Callable[[], Iterator[bytes]] = lambda: draw(records(query, params))
+        if chosen.rows:
+            made = chosen.rows()
+            self._draw = lambda: made.guarded(
+                _told(_lines(self._connection, *made.written(query, params)), progress),
+                lambda last: records(*sql(chosen.columns(_after(rows, last).order_by("id")))),
+            )
 
     def _begin(self, rows: QuerySet[Event]) -> None:
         settings = {
@@ -104,7 +115,27 @@ class Stream:
         self._connection.close()
 
 
-def _told(records: Iterator[Record], progress: Callable[[int], None]) -> Iterator[Record]:
+def _after(rows: QuerySet[Event], last: UUID | None) -> QuerySet[Event]:
+    return rows.filter(id__gt=last) if last else rows
+
+
+def _lines(connection: Connection, query: str, values: tuple[Any, ...]) -> Iterator[bytes]:
+    """A line a row, as PostgreSQL writes CSV: it sends each row in a message of its own. When it
+    cannot, the snapshot is as it was."""
+    connection.execute("SAVEPOINT lines")
+    try:
+        with (
+            connection.cursor() as cursor,
+            cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv)", values) as stream,
+        ):
+            for line in stream:
+                yield bytes(line)
+    except UNREADABLE:
+        connection.execute("ROLLBACK TO SAVEPOINT lines")
+        raise
+
+
+def _told(records: Iterator[T], progress: Callable[[int], None]) -> Iterator[T]:
     for number, record in enumerate(records):
         if not number % STEP:
             progress(number)

@@ -17,6 +17,7 @@ from django.utils import timezone, translation
 from audit.ledger.acts import Act
 from audit.ledger.log import Obj
 from audit.ledger.models import Event
+from audit.office.content import restricted
 from audit.office.export import Drawn, Stream
 from audit.office.filters import Filter
 from audit.office.formats import base
@@ -83,16 +84,21 @@ def test_json_lines_are_the_stored_bytes(happen: Happen) -> None:
     assert filtered == leaves[0] + b"\n" + leaves[2] + b"\n"
 
 
-def test_leaves_that_somebody_broke_are_exported_as_they_are(happen: Happen) -> None:
+@pytest.mark.parametrize("leaf", [b"\xff\x00", b'["x"]', b"{", b"[" * 15_000, b'{"a":"\\u0000"}'])
+def test_leaves_that_somebody_broke_are_exported_as_they_are(happen: Happen, leaf: bytes) -> None:
     happen()
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO ledger_event (id, leaf, leaf_hash, at, writer, act, outcome,"
             " severity, actor_kind, actor_id, key_id, object_type, object_id, object_label,"
-            " deployment, request_id) VALUES (gen_random_uuid(), '\\xff00', '', now(), '', 'x.y',"
-            " 'success', 1, '', '', '', '', '', '', '', '')")  # fmt: skip
-    assert b"".join(Stream(Filter(), "jsonl")).endswith(b"\n\xff\x00\n")
-    broken = rows(Stream(Filter(), "csv"))[1]
-    assert (broken["What"], broken["Reason"]) == ("x.y", "The stored bytes cannot be read.")
+            " deployment, request_id) VALUES (gen_random_uuid(), %s, '', now(), '', 'x.y',"
+            " 'success', 1, '', '', '', '', '', '', '', '')", [leaf])  # fmt: skip
+    happen()
+    assert leaf + b"\n" in b"".join(Stream(Filter(), "jsonl"))
+    shown = rows(Stream(Filter(), "csv"))
+    [broken] = [row for row in shown if row["Action"] == "x.y"]
+    assert len(shown) == 3
+    said = "" if leaf.startswith(b'{"a"') else "The stored bytes cannot be read."
+    assert (broken["What"], broken["Reason"]) == ("x.y", said)
 
 
 def test_csv_is_for_people(happen: Happen) -> None:
@@ -133,6 +139,20 @@ def test_csv_is_for_people(happen: Happen) -> None:
         "Severity": "1",
         "Event id": str(made.id),
     }
+
+
+def test_whoever_is_restricted_is_in_no_csv(
+    happen: Happen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = Obj("user", "p-1", "li.wei", personal=True)
+    happen(Act.NODE_REMOVE, Obj("node", "1", "n1"), name="li.wei", id="p-1", ip="10.0.0.7")
+    happen(Act.NODE_REMOVE, user, name="wang", id="p-2", ip="10.0.0.8")
+    monkeypatch.setattr(restricted, "people", lambda: {"p-1": frozenset({"li.wei"})})
+    data = b"".join(Stream(Filter(), "csv"))
+    assert b"li.wei" not in data
+    assert b"10.0.0.7" not in data
+    first, second = rows(Stream(Filter(), "csv"))
+    assert (first["Object"], second["Person"], second["Address"]) == ("n1", "wang", "10.0.0.8")
 
 
 def test_csv_is_safe_to_open(happen: Happen) -> None:

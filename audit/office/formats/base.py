@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from django.utils.functional import Promise
 
 from audit.ledger.models import Event
+from audit.office.csv_rows import Rows
 from audit.office.filters import Filter
 
 PIECE_BYTES = 256 * 1024
@@ -50,6 +51,7 @@ class Format:
     begin: Callable[[About], Draw]
     in_request: int = 1_000_000
     suffix: str = ""
+    rows: Callable[[], Rows] | None = None
 
 
 def lines(made: Iterable[bytes]) -> Iterator[bytes]:

@@ -39,4 +39,5 @@ CSV = Format(
     columns=csv_rows.select,
     types=["bytea", *["text"] * len(csv_rows.TEXTS)],
     begin=_begin_csv,
+    rows=csv_rows.Rows,
 )
