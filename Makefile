@@ -79,12 +79,14 @@ screenshots: setup browser ## walk from a job to a granted deployment in a real 
 
 # --- figures ---------------------------------------------------------------------------------
 
-.PHONY: bench bench-gateway bench-audit bench-fit
+.PHONY: bench bench-gateway bench-audit bench-pages bench-fit
 bench: bench-gateway bench-audit bench-fit ## measure; never part of the tests
 bench-gateway: setup ## what the gateway adds to a request
 	@$(BIN)/python -m tests.bench gateway
 bench-audit: setup ## how many events the log takes
 	@$(BIN)/python -m tests.bench audit log
+bench-pages: setup ## every filter's pages at N events: make bench-pages N=10000000 (half an hour, 30 GB)
+	@N=$(N) $(BIN)/python -m tests.bench pages
 bench-fit: setup .venv/.models ## what models need in memory by arithmetic, and what real runners take
 	@$(BIN)/python -m tests.bench fit
 .PHONY: seed-audit

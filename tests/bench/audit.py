@@ -1,19 +1,24 @@
-"""Durable events a second: group commit, one INSERT a transaction, a row-locked chain."""
+"""Durable events a second: group commit, one INSERT a transaction, a row-locked chain.
+
+All three build the same event and make its bytes, its personal values and their key durable. The
+rivals keep them in one table with a primary key and nothing else; ours is indexed for every filter.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import statistics
 import time
+import uuid
 from collections.abc import Awaitable, Callable
 
+import orjson
 import psycopg
 
 from audit.ledger.actor import Actor, ActorKind, Origin
 from audit.ledger.acts import Act
-from audit.ledger.event import Draft, Obj
+from audit.ledger.event import Draft, Event, Obj, Writer, build
 from audit.ledger.group_commit import GroupCommit
 from tests.bench.stage import stage
 
@@ -27,7 +32,14 @@ DRAFT = Draft(
     ai={"deployment": "bench", "model": "smollm2:135m", "op": "chat", "stream": True},
     use={"in_tok": 16, "out_tok": 32, "ms_first": 20, "ms_total": 300},
 )  # fmt: skip
-LEAF = os.urandom(700)
+WRITER = Writer("bench", uuid.uuid4())
+TABLES = """
+CREATE TABLE bench_plain (id uuid PRIMARY KEY, leaf bytea, key bytea, personal jsonb);
+CREATE TABLE bench_head (one int PRIMARY KEY, hash bytea);
+INSERT INTO bench_head VALUES (1, '');
+"""
+STORE = "INSERT INTO bench_plain (id, leaf, key, personal) VALUES (%s, %s, %s, %s)"
+TARGETS = {"one INSERT a transaction": "at least 2.5x", "row-locked chain": "at least 20x"}
 
 
 def main() -> None:
@@ -37,9 +49,7 @@ def main() -> None:
 
 async def _measure(web: str, owner: str) -> None:
     with psycopg.connect(owner, autocommit=True) as connection:
-        connection.execute("CREATE TABLE bench_plain (id bigserial PRIMARY KEY, leaf bytea)")
-        connection.execute("CREATE TABLE bench_head (one int PRIMARY KEY, hash bytea)")
-        connection.execute("INSERT INTO bench_head VALUES (1, '')")
+        connection.execute(TABLES)
     log = GroupCommit(web, log="bench/audit/1", bound=10_000)
     await log.start()
     sides: dict[str, Callable[[psycopg.AsyncConnection[tuple[object, ...]]], Awaitable[None]]] = {
@@ -61,9 +71,10 @@ async def _measure(web: str, owner: str) -> None:
         print(
             f"audit, {name}, wait p99: {statistics.quantiles(waits[name], n=100)[98] * 1000:.1f} ms"
         )
-    for name in ("one INSERT a transaction", "row-locked chain"):
+    for name, target in TARGETS.items():
         other = statistics.median(rates[name])
-        print(f"group commit vs {name}: {best:.0f} / {other:.0f} events/s = {best / other:.1f}x")
+        ratio = f"{best:.0f} / {other:.0f} events/s = {best / other:.1f}x"
+        print(f"A1 group commit vs {name}: {ratio} (target: {target})")
 
 
 async def _run(
@@ -90,16 +101,24 @@ async def _run(
     return len(waits) / seconds, waits
 
 
+def _event() -> tuple[Event, list[object]]:
+    """An event as the group commit makes it, and what a table keeps of it."""
+    event = build(DRAFT, log="bench/audit/1", writer=WRITER, wseq=0)
+    personal = orjson.dumps(event.personal["values"]).decode()
+    return event, [event.id, event.leaf, event.personal["key"], personal]
+
+
 async def _insert(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
-    await connection.execute("INSERT INTO bench_plain (leaf) VALUES (%s)", [LEAF])
+    await connection.execute(STORE, _event()[1])
 
 
 async def _chained(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
     """The previous hash is read and written under a row lock: how a plain hash chain is kept."""
+    event, values = _event()
     async with connection.transaction():
         cursor = await connection.execute("SELECT hash FROM bench_head WHERE one = 1 FOR UPDATE")
         row = await cursor.fetchone()
         before = bytes(row[0]) if row and isinstance(row[0], bytes) else b""
-        digest = hashlib.sha256(before + LEAF).digest()
-        await connection.execute("INSERT INTO bench_plain (leaf) VALUES (%s)", [LEAF])
+        digest = hashlib.sha256(before + event.leaf).digest()
+        await connection.execute(STORE, values)
         await connection.execute("UPDATE bench_head SET hash = %s WHERE one = 1", [digest])
