@@ -282,6 +282,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {
+        "OperationKindEnum": "deployments.models.OperationKind",
+        "ChannelKindEnum": "audit.office.alarm_models.ChannelKind",
+        "WitnessAlarmKindEnum": "audit.office.witnessing.KINDS",
+        "AlarmVerdictEnum": "audit.office.alarm_models.Verdict",
+        "FitVerdictEnum": "deployments.room.Verdict",
+    },
 }
 
 LOGGING = {

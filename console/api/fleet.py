@@ -167,7 +167,7 @@ class VersionsSerializer(serializers.Serializer[Any]):
     new = serializers.IntegerField(min_value=1)
 
 
-class LineSerializer(serializers.Serializer[Any]):
+class ComparedLineSerializer(serializers.Serializer[Any]):
     """`sign`: a space in both, - only in the old, + only in the new."""
 
     sign = serializers.CharField(trim_whitespace=False)
@@ -241,7 +241,9 @@ class DeploymentViewSet(ActsViewSet):
         return Response(RevisionSerializer(rows, many=True).data)
 
     @extend_schema(
-        parameters=[VersionsSerializer], responses={200: LineSerializer(many=True)}, filters=False
+        parameters=[VersionsSerializer],
+        responses={200: ComparedLineSerializer(many=True)},
+        filters=False,
     )
     @action(detail=True, methods=["get"], pagination_class=None)
     def compare(self, request: Request, pk: str) -> Response:
@@ -253,7 +255,7 @@ class DeploymentViewSet(ActsViewSet):
         if len(found) != len(set(asked.values())):
             raise Missing(_("There is no such revision."))
         lines = compare(found[asked["old"]], found[asked["new"]])
-        return Response(LineSerializer(lines, many=True).data)
+        return Response(ComparedLineSerializer(lines, many=True).data)
 
     @extend_schema(request=ChangeSerializer, responses={202: DeploymentSerializer})
     @action(detail=True, methods=["post"])

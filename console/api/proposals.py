@@ -16,7 +16,7 @@ from audit.ledger.acts import Act
 from console.api.deployments import ActsViewSet, valid
 
 
-class LineSerializer(serializers.Serializer[Any]):
+class DifferenceSerializer(serializers.Serializer[Any]):
     """A row of the difference: a text, number, yes or no before and after."""
 
     label = serializers.CharField()  # type: ignore[assignment]
@@ -25,7 +25,7 @@ class LineSerializer(serializers.Serializer[Any]):
 
 
 class ProposalSerializer(serializers.ModelSerializer[Proposal]):
-    difference = LineSerializer(many=True, read_only=True)
+    difference = DifferenceSerializer(many=True, read_only=True)
 
     class Meta:
         model = Proposal
@@ -50,7 +50,7 @@ class ProposalSerializer(serializers.ModelSerializer[Proposal]):
         ]
 
 
-class AnswerSerializer(serializers.Serializer[Any]):
+class DecisionSerializer(serializers.Serializer[Any]):
     answer = serializers.CharField(max_length=500, allow_blank=True, default="")
 
 
@@ -68,21 +68,21 @@ class ProposalViewSet(ActsViewSet):
             return rows
         return rows.visible_to(self.actor.id, self.actor.role)
 
-    @extend_schema(request=AnswerSerializer, responses={200: ProposalSerializer})
+    @extend_schema(request=DecisionSerializer, responses={200: ProposalSerializer})
     @action(detail=True, methods=["post"])
     def approve(self, request: Request, pk: str) -> Response:
         """As a second person, have it applied exactly as asked. 409 when it is outdated."""
         proposal = policy.get_for(self.actor, Act.PROPOSAL_APPROVE, self.get_queryset(), pk)
-        answer = valid(AnswerSerializer(data=request.data))["answer"]
+        answer = valid(DecisionSerializer(data=request.data))["answer"]
         done = actions.approve(actor=self.actor, proposal=proposal, answer=answer)
         return Response(ProposalSerializer(done).data)
 
-    @extend_schema(request=AnswerSerializer, responses={200: ProposalSerializer})
+    @extend_schema(request=DecisionSerializer, responses={200: ProposalSerializer})
     @action(detail=True, methods=["post"])
     def reject(self, request: Request, pk: str) -> Response:
         """As a second person, refuse it; `answer` says why."""
         proposal = policy.get_for(self.actor, Act.PROPOSAL_REJECT, self.get_queryset(), pk)
-        answer = valid(AnswerSerializer(data=request.data))["answer"]
+        answer = valid(DecisionSerializer(data=request.data))["answer"]
         done = actions.reject(actor=self.actor, proposal=proposal, answer=answer)
         return Response(ProposalSerializer(done).data)
 

@@ -68,7 +68,7 @@ class ConfirmSerializer(serializers.Serializer[Any]):
     line = serializers.CharField(max_length=MAX_NOTE, trim_whitespace=False)
 
 
-class AlarmSerializer(serializers.Serializer[Any]):
+class WitnessAlarmSerializer(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(choices=list(witnessing.KINDS))
     text = serializers.CharField(max_length=2000)
     note = serializers.CharField(
@@ -76,7 +76,7 @@ class AlarmSerializer(serializers.Serializer[Any]):
     )
 
 
-class AnswerSerializer(serializers.Serializer[Any]):
+class HeadSerializer(serializers.Serializer[Any]):
     """The newest head; `proof` is null at the first time and across trees."""
 
     log = serializers.CharField()
@@ -100,7 +100,7 @@ class WitnessView(views.APIView):
 
 
 class HeadView(WitnessView):
-    @extend_schema(request=SeenSerializer, responses=AnswerSerializer)
+    @extend_schema(request=SeenSerializer, responses=HeadSerializer)
     def post(self, request: Request) -> Response:
         """The newest signed head, and the proof that it extends the one that was seen."""
         given, who = self.given(request, SeenSerializer)
@@ -117,10 +117,10 @@ class ConfirmView(WitnessView):
 
 
 class AlarmView(WitnessView):
-    @extend_schema(request=AlarmSerializer, responses={200: {"type": "object"}})
+    @extend_schema(request=WitnessAlarmSerializer, responses={200: {"type": "object"}})
     def post(self, request: Request) -> Response:
         """Say that the log is not the one that was seen."""
-        given, who = self.given(request, AlarmSerializer)
+        given, who = self.given(request, WitnessAlarmSerializer)
         actions.report_alarm(**who, kind=given["kind"], text=given["text"], note=given["note"])
         return Response({"told": True})
 
