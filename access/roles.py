@@ -119,6 +119,8 @@ ROLE_ACTS: dict[Role, frozenset[Act]] = {
         Act.AUDIT_ACKNOWLEDGE,
         Act.ALARM_VIEW,
         Act.ALARM_ACKNOWLEDGE,
+        Act.AUDIT_VIEW_RETENTION,
+        Act.AUDIT_SET_RETENTION,
     },
     Role.AUDIT: EVERYONE
     | PROPOSALS
@@ -160,6 +162,10 @@ ROLE_ACTS: dict[Role, frozenset[Act]] = {
         Act.ALARM_CHANGE_CHANNEL,
         Act.ALARM_REMOVE_CHANNEL,
         Act.ALARM_TEST_CHANNEL,
+        Act.AUDIT_VIEW_RETENTION,
+        Act.AUDIT_SET_RETENTION,
+        Act.AUDIT_HOLD,
+        Act.AUDIT_RELEASE_HOLD,
     },
     Role.MEMBER: EVERYONE,
 }

@@ -28,6 +28,7 @@ beat_schedule = {
     "watch": {"task": "audit.watch", "schedule": 30.0},
     "deliver-notices": {"task": "audit.deliver_notices", "schedule": 15.0},
     "discard-exports": {"task": "audit.discard_exports", "schedule": 3600.0},
+    "prune": {"task": "audit.prune", "schedule": crontab(hour=3, minute=30)},
     "expire-proposals": {"task": "access.expire_proposals", "schedule": 60.0},
     "discard-stale-uploads": {"task": "deployments.discard_stale_uploads", "schedule": 3600.0},
     "forget-samples": {"task": "deployments.forget_samples", "schedule": 300.0},

@@ -49,6 +49,8 @@ MENU: tuple[tuple[str, str | Promise, str, Act], ...] = (
     ("log-detail", _("The log"), "shield-lock", Act.AUDIT_VERIFY),
     ("evidence-list", _("Evidence"), "file-text", Act.AUDIT_MAKE_EVIDENCE),
     ("capture-list", _("Captured content"), "lock", Act.CAPTURE_VIEW),
+    ("retention-detail", _("Retention"), "clock", Act.AUDIT_VIEW_RETENTION),
+    ("hold-list", _("Holds"), "lock", Act.AUDIT_VIEW_RETENTION),
     ("chat-list", _("Chat"), "message-circle", Act.DEPLOYMENT_USE),
     ("task-list", _("Tasks"), "file-text", Act.DEPLOYMENT_USE),
 )

@@ -138,6 +138,11 @@ class Act(StrEnum):
     AUDIT_REQUEST_VERIFICATION = "audit.request_verification"
     AUDIT_CANCEL_VERIFICATION = "audit.cancel_verification"
     AUDIT_ACKNOWLEDGE = "audit.acknowledge"
+    AUDIT_VIEW_RETENTION = "audit.view_retention"
+    AUDIT_SET_RETENTION = "audit.set_retention"
+    AUDIT_PRUNE = "audit.prune"
+    AUDIT_HOLD = "audit.hold"
+    AUDIT_RELEASE_HOLD = "audit.release_hold"
     AUDIT_NEW_TREE = "audit.new_tree"
     AUDIT_NEW_KEY = "audit.new_key"
     AUDIT_GAP = "audit.gap"
@@ -303,6 +308,11 @@ REGISTRY: dict[Act, Entry] = {
     Act.AUDIT_REQUEST_VERIFICATION: Entry(_("Verification of the log requested")),
     Act.AUDIT_CANCEL_VERIFICATION: Entry(_("Verification of the log cancelled")),
     Act.AUDIT_ACKNOWLEDGE: Entry(_("Rollback of the log acknowledged"), severity=4),
+    Act.AUDIT_VIEW_RETENTION: Entry(_("View retention and holds"), recorded=False),
+    Act.AUDIT_SET_RETENTION: Entry(_("Retention of the log changed"), severity=4),
+    Act.AUDIT_PRUNE: Entry(_("Events removed by retention"), severity=3),
+    Act.AUDIT_HOLD: Entry(_("Legal hold set"), severity=3),
+    Act.AUDIT_RELEASE_HOLD: Entry(_("Legal hold released"), severity=4),
     Act.AUDIT_NEW_TREE: Entry(_("A new tree of the log was begun"), severity=5),
     Act.AUDIT_NEW_KEY: Entry(_("The signing key of the log was changed"), severity=4),
     Act.AUDIT_GAP: Entry(_("Sealing of the log was interrupted"), severity=4),

@@ -19,6 +19,7 @@ from audit.ledger.certificate import Certificate, NotTrusted, trusted
 from audit.ledger.checked_event import Numbering, columns_of, problem_of
 from audit.ledger.erased import ERASED, Erasures
 from audit.ledger.note import BadNote, Checkpoint, PublicKey, open_note, read_checkpoint
+from audit.ledger.removed import Removed
 from audit.ledger.report import Report
 from audit.ledger.sealing import LEVELS
 from audit.ledger.tree import HASHERS, Edge, Hasher
@@ -93,6 +94,7 @@ class Verification:
                 for _each in range(2)
             )
             self._erasures = Erasures(self.report, _copy(erased, ERASED, ["bytea"] * 2 + ["text"]))
+            self._removed = Removed(leaves, self.report)
             self._trust(leaves)
             trees = self._trees(leaves)
             for problem in guards.missing(leaves, truncate=self._truncate_guards):
@@ -100,7 +102,7 @@ class Verification:
             self._walk(trees, leaves, events)
             self._waiting(leaves)
             self._erasures.compare(leaves)
-        for problem in self._numbering.gaps:
+        for problem in self._numbering.problems(self._removed.missing):
             self.report.incomplete(problem)
         return self.report
 
@@ -217,8 +219,12 @@ class Verification:
             if position != edge.size:
                 report.incomplete(f"leaf {edge.size} of {tree.origin} is missing")
                 return
-            row = known.pop(event_id, None) or self._find(event_id, source, known)
-            self._compare_event((position, event_id, leaf_hash), edge.hasher, row)
+            row = known.pop(event_id, None)
+            if row is None and self._removed.covers(tree.number, position):
+                report.removed += 1
+            else:
+                row = row or self._find(event_id, source, known)
+                self._compare_event((position, event_id, leaf_hash), edge.hasher, row)
             for level, index, root in edge.append(leaf_hash):
                 if level in LEVELS and tree.subtrees.get((level, index)) != root:
                     report.tampered(f"the stored subtree {level}/{index} is not what it should be")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -101,16 +101,27 @@ class Numbering:
     """
 
     def __init__(self) -> None:
-        self.gaps: list[str] = []
+        self._gaps: list[tuple[bytes, int, int]] = []
+        self._disorder: list[str] = []
         self._next: dict[bytes, int] = {}
 
     def count(self, boot: bytes, number: int, data: bytes) -> None:
         expected = self._next.get(boot, 0)
         if number != expected:
-            which = f"{expected}" if number == expected + 1 else f"{expected} to {number - 1}"
-            self.gaps.append(
-                f"event {which} of the process {UUID(bytes=boot)} is missing"
-                if number > expected
-                else f"event {number} of the process {UUID(bytes=boot)} is out of order"
-            )
+            if number > expected:
+                self._gaps.append((boot, expected, number - 1))
+            else:
+                self._disorder.append(
+                    f"event {number} of the process {UUID(bytes=boot)} is out of order"
+                )
         self._next[boot] = max(expected, number + 1)
+
+    def problems(self, missing: Callable[[bytes, int, int], list[tuple[int, int]]]) -> list[str]:
+        """What is wrong, a sentence each. `missing` says which of the numbers of a gap should be
+        there: what retention removed should not."""
+        found = list(self._disorder)
+        for boot, begin, end in self._gaps:
+            for first, last in missing(boot, begin, end):
+                which = f"{first}" if first == last else f"{first} to {last}"
+                found.append(f"event {which} of the process {UUID(bytes=boot)} is missing")
+        return found

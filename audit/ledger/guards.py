@@ -11,10 +11,11 @@ import psycopg
 Connection = psycopg.Connection[tuple[Any, ...]]
 TABLES = (
     "event", "personal", "mention", "leaf", "subtree", "checkpoint", "tree", "signingkey",
-    "acknowledgement", "erased",
+    "acknowledgement", "erased", "removedspan", "removednumbers",
 )  # fmt: skip
 REFUSE = "the audit log is append-only"
-# Personal values may disappear where an erasure names their event: this much and no more.
+# Personal values may disappear where an erasure names their event, or go with their event: this
+# much and no more.
 ONLY_ERASE = """
 BEGIN
     IF TG_OP = 'UPDATE' THEN
@@ -23,10 +24,29 @@ BEGIN
         THEN
             RETURN NEW;
         END IF;
+    ELSIF TG_OP = 'DELETE' THEN
+        IF public.ledger_is_removed(OLD.event_id) THEN RETURN OLD; END IF;
     END IF;
     RAISE EXCEPTION 'the audit log is append-only: % on % is refused', TG_OP, TG_TABLE_NAME
         USING ERRCODE = 'insufficient_privilege';
 END """
+# What an event's rows wait for before they may go: a span that names the event which says so.
+UNLESS_REMOVED = """
+DECLARE
+    gone uuid;
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        IF TG_TABLE_NAME = 'ledger_event' THEN gone := OLD.id; ELSE gone := OLD.event_id; END IF;
+        IF public.ledger_is_removed(gone) THEN RETURN OLD; END IF;
+    END IF;
+    RAISE EXCEPTION 'the audit log is append-only: % on % is refused', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'insufficient_privilege';
+END """
+EXACT = {
+    "ledger_personal_append_only": ONLY_ERASE,
+    "ledger_event_append_only": UNLESS_REMOVED,
+    "ledger_mention_append_only": UNLESS_REMOVED,
+}
 AWAIT = "INSERT INTO public.ledger_pending (event_id) SELECT id FROM arrived"
 TRIGGERS = """
 SELECT t.tgname, t.tgenabled, p.proname, p.prosrc FROM pg_trigger t
@@ -39,7 +59,10 @@ CROSS JOIN (SELECT rolname FROM pg_roles WHERE rolname = ANY('{fusebox_web,fuseb
 CROSS JOIN unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER', 'INSERT']) AS priv
 WHERE c.relname = ANY(%s) AND has_table_privilege(r.rolname, c.oid, priv)
 """
-SEALED = ("leaf", "subtree", "checkpoint", "tree", "signingkey", "erased")
+SEALED = (
+    "leaf", "subtree", "checkpoint", "tree", "signingkey", "erased", "removedspan",
+    "removednumbers",
+)  # fmt: skip
 UNCHANGEABLE = ("UPDATE", "DELETE", "TRUNCATE", "TRIGGER")
 
 
@@ -71,9 +94,9 @@ def _triggers(connection: Connection, *, truncate: bool) -> list[str]:
 
 
 def _refuses(name: str, words: str, source: str) -> bool:
-    if name == "ledger_personal_append_only":
-        return source == ONLY_ERASE
-    return words in source and "RETURN NEW" not in source
+    if name in EXACT:
+        return source == EXACT[name]
+    return words in source and "RETURN NEW" not in source and "RETURN OLD" not in source
 
 
 def _rights(connection: Connection) -> list[str]:

@@ -270,3 +270,33 @@ class Process(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class RemovedSpan(models.Model):
+    """Positions whose events retention has removed, and the event that says so. What has no span
+    cannot be deleted. Rows come in through the owner's function `office_prune` alone."""
+
+    pk = models.CompositePrimaryKey("tree", "first")
+    tree = models.PositiveSmallIntegerField()
+    first = models.BigIntegerField()
+    last = models.BigIntegerField()
+    event_id = models.UUIDField()
+
+    def __str__(self) -> str:
+        return f"{self.tree}:{self.first}-{self.last}"
+
+
+class RemovedNumbers(models.Model):
+    """The numbers that a process had given to events which retention has removed."""
+
+    pk = models.CompositePrimaryKey("boot", "first")
+    boot = models.UUIDField()
+    first = models.BigIntegerField()
+    last = models.BigIntegerField()
+    event_id = models.UUIDField()
+
+    class Meta:
+        verbose_name_plural = "removed numbers"
+
+    def __str__(self) -> str:
+        return f"{self.boot}:{self.first}-{self.last}"

@@ -13,7 +13,8 @@ class Report:
     """Findings as sentences, the first of each kind first. At most MOST of a kind are kept.
 
     integrity: something is not what was sealed. completeness: something is missing.
-    cannot: what could not be checked. notes: what is lawful and worth knowing.
+    cannot: what could not be checked. notes: what is lawful and worth knowing. removed: events that
+    retention has removed, each accounted for by an event of the log.
     """
 
     integrity: list[str] = field(default_factory=list)
@@ -24,6 +25,7 @@ class Report:
     events: int = 0
     size: int = 0
     checkpoints: int = 0
+    removed: int = 0
     counts: dict[str, int] = field(default_factory=dict)
 
     def tampered(self, text: str) -> None:
@@ -60,12 +62,16 @@ class Report:
             f"log            {self.origin or '(none)'}",
             f"events         {self.events} of {self.size} leaves match their positions",
             f"checkpoints    {self.checkpoints} signed heads checked",
+            *self._removed(),
             *(f"note           {text}" for text in self.notes),
             *self._verdict("integrity", self.integrity, "TAMPERED"),
             *self._verdict("completeness", self.completeness, "INCOMPLETE"),
             *(f"not verified   {text}" for text in self.cannot),
             f"exit code      {self.exit_code}",
         ]
+
+    def _removed(self) -> list[str]:
+        return [f"removed        {self.removed} by retention, as the log says"][: self.removed]
 
     def _verdict(self, name: str, texts: list[str], bad: str) -> list[str]:
         lines = [f"{name:14} {bad if texts else 'ok' if not self.cannot else 'not fully verified'}"]

@@ -9,5 +9,7 @@ class OfficeConfig(AppConfig):
 
     def ready(self) -> None:
         from audit.office import seconds
+        from audit.office.actions import retention
 
         seconds.register()
+        retention.register()

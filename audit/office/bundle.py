@@ -1,7 +1,8 @@
 """The evidence as one file: canonical events with the proofs that they are in the signed log.
 
 A range of time becomes all leaves between the first and the last event of that time, proved
-complete; any other filter becomes a selection, each event with a proof of its own.
+complete; any other filter becomes a selection, each event with a proof of its own, and so does a
+range of which retention has removed something: the manifest says how much.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
+from uuid import UUID
 
 from audit.ledger import proofs
 from audit.ledger.log_names import base_of
@@ -43,6 +45,7 @@ class Bundle:
     first: int = 0
     end: int = 0
     manifest_hash: str = ""
+    removed: int = 0
     files: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -53,6 +56,7 @@ class Bundle:
             "tree": self.signed.tree,
             "size": self.signed.size,
             "manifest": self.manifest_hash,
+            "removed": self.removed,
         }
 
 
@@ -65,14 +69,16 @@ def build(
     """
     signed = proofs.fresh()
     only_time = set(wanted.active()) <= {"start", "end"}
-    made = Bundle(signed, "range" if only_time else "selection")
+    made = Bundle(signed, "selection")
     with ExitStack() as stack:
         connection = stack.enter_context(export.snapshot())
         spool = stack.enter_context(tempfile.TemporaryFile())
         archive = stack.enter_context(zipfile.ZipFile(target, "w", allowZip64=True))
         writer = _Writer(archive, made, progress)
         reader = Proofs(signed)
-        if only_time:
+        made.removed = _removed(connection, wanted, signed)
+        if only_time and not made.removed:
+            made.kind = "range"
             _range(connection, wanted, writer, reader, spool)
         else:
             _selection(connection, wanted, writer, reader, spool)
@@ -123,6 +129,21 @@ def _range(
     writer.add("proofs/leaves.bin", _spooled(spool), packed=False)
     before, after = reader.cover(0, made.first), reader.cover(made.end, signed.size)
     writer.add_json("proofs/range.json", {"before": _hex(before), "after": _hex(after)})
+
+
+def _removed(connection: export.Connection, wanted: Filter, signed: Signed) -> int:
+    """How many events of the time wanted retention has removed: what is left is no whole range."""
+    row = connection.execute(
+        "SELECT count(*) FROM ledger_removedspan s JOIN ledger_leaf l ON l.tree = s.tree"
+        " AND l.position BETWEEN s.first AND s.last WHERE s.tree = %s"
+        " AND l.event_id BETWEEN %s AND %s",
+        [
+            signed.tree,
+            search.first_id(wanted.start) if wanted.start else UUID(int=0),
+            search.last_id(wanted.end) if wanted.end else UUID(int=2**128 - 1),
+        ],
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _positions(connection: export.Connection, wanted: Filter, signed: Signed) -> tuple[int, int]:
@@ -249,6 +270,8 @@ def _manifest(writer: _Writer, wanted: Filter) -> None:
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "files": dict(made.files),
     }
+    if made.removed:
+        values["removed"] = made.removed
     if made.kind == "range":
         values |= {"first": made.first, "end": made.end}
     text = json.dumps(values, indent=1, ensure_ascii=False, sort_keys=True).encode() + b"\n"

@@ -1,4 +1,5 @@
-"""What the auditor's office keeps of its own: verifications, exports and saved searches."""
+"""What the auditor's office keeps of its own: verifications, exports, saved searches, the policy of
+retention and holds."""
 
 from __future__ import annotations
 
@@ -192,3 +193,81 @@ class SavedSearch(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class RetentionPolicy(models.Model):
+    """How long events are kept, in days; the newest row holds. `outside_days`: exports, and what
+    was sent outside. Rows come in by an approved proposal only, never below the floors, and none
+    is changed: a trigger and constraints hold that."""
+
+    days = models.PositiveIntegerField()
+    outside_days = models.PositiveIntegerField()
+    proposal_id = models.UUIDField(null=True, unique=True)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ("-pk",)
+        verbose_name_plural = "retention policies"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(days__gte=183, days__lte=36_500), name="retention_above_the_floor"
+            ),
+            models.CheckConstraint(
+                condition=Q(outside_days__gte=1096, outside_days__lte=36_500),
+                name="retention_outside_above_the_floor",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.days} days, {self.outside_days} outside"
+
+
+class HoldKind(models.TextChoices):
+    EVENT = "event", _("One event")
+    PERSON = "person", _("A person")
+    DEPLOYMENT = "deployment", _("A deployment")
+    PERIOD = "period", _("A period")
+
+
+class Hold(models.Model):
+    """A legal hold: what it covers is kept, whatever the policy says, until it is released.
+
+    `value`: the id of the event, person or deployment; `label` the deployment's name, by which
+    requests name it. A period is from `from_at` to before `to_at`. Nothing of it changes but its
+    release, which an approved proposal (`release_id`) makes.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=16, choices=HoldKind)
+    value = models.CharField(max_length=200, blank=True)
+    label = models.CharField(max_length=200, blank=True)
+    from_at = models.DateTimeField(null=True)
+    to_at = models.DateTimeField(null=True)
+    reason = models.CharField(max_length=500)
+    set_by = models.UUIDField()
+    set_at = models.DateTimeField(db_default=Now())
+    released_at = models.DateTimeField(null=True)
+    release_id = models.UUIDField(null=True)
+
+    class Meta:
+        ordering = ("-set_at", "pk")
+        constraints = [
+            models.CheckConstraint(condition=Q(kind__in=HoldKind.values), name="hold_kind_known"),
+            models.CheckConstraint(
+                condition=Q(kind="period", from_at__isnull=False, to_at__gt=models.F("from_at"))
+                | (~Q(kind="period") & ~Q(value="")),
+                name="hold_covers_something",
+            ),
+            models.CheckConstraint(
+                condition=Q(released_at=None, release_id=None)
+                | Q(released_at__isnull=False, release_id__isnull=False),
+                name="hold_released_by_proposal",
+            ),
+            models.CheckConstraint(condition=~Q(reason=""), name="hold_has_a_reason"),
+        ]
+        indexes = [
+            models.Index(fields=["kind"], name="hold_in_force", condition=Q(released_at=None))
+        ]
+
+    def __str__(self) -> str:
+        return f"hold on {self.kind} {self.value}"

@@ -10,6 +10,8 @@ from audit.office import actions, erasures, exporting, runs, verifying, wake
 from audit.office.alarming import delivery, watch
 from audit.office.models import Export, Verification
 
+MOST_BATCHES = 1000
+
 
 @shared_task(name=wake.RUN_VERIFICATION, ignore_result=True)
 def run_verification(pk: str) -> None:
@@ -71,3 +73,12 @@ def watch_house() -> None:
 @shared_task(name=wake.DELIVER_NOTICES, ignore_result=True, expires=60)
 def deliver_notices() -> None:
     delivery.deliver_due()
+
+
+@shared_task(name="audit.prune", ignore_result=True, expires=3600)
+def prune() -> None:
+    """What is older than the policy says, a batch a transaction; a killed run goes on tomorrow."""
+    actor = Actor.system("beat")
+    for _batch in range(MOST_BATCHES):
+        if not actions.prune(actor=actor):
+            return

@@ -17,6 +17,7 @@ from console.api import (
     nodes,
     operations,
     proposals,
+    retention,
     scenarios,
 )
 from console.api.content import CaptureViewSet, ErasureViewSet, OpeningViewSet
@@ -30,6 +31,8 @@ router.register("deployments", fleet.DeploymentViewSet, basename="api-deployment
 router.register("scenarios", scenarios.ScenarioViewSet, basename="api-scenario")
 router.register("proposals", proposals.ProposalViewSet, basename="api-proposal")
 router.register("documents", documents.DocumentViewSet, basename="api-document")
+router.register("retention", retention.RetentionViewSet, basename="api-retention")
+router.register("holds", retention.HoldViewSet, basename="api-hold")
 router.register("operations", operations.OperationViewSet, basename="api-operation")
 router.register("captures", CaptureViewSet, basename="api-capture")
 router.register("openings", OpeningViewSet, basename="api-opening")

@@ -20,7 +20,7 @@ from access.errors import Invalid
 from access.models import Proposal
 from audit.ledger.acts import Act
 from audit.ledger.models import Event
-from audit.office import actions, formats, proof, search
+from audit.office import actions, formats, proof, retention, search
 from audit.office.alarming import words
 from audit.office.export import Pieces
 from audit.office.filters import Filter
@@ -95,6 +95,7 @@ def event_detail(request: PageRequest, pk: UUID) -> HttpResponse:
         "inside": Case.objects.filter(items__event=pk),
         "cases": Case.objects.filter(state="open")[:CASES_OFFERED],
         "note_form": NoteForm(),
+        "holds": retention.holds_on(event),
         "siblings": [Reading(other) for other in search.same_request(event)],
     }
     return render_page(request, "audit/detail.html", context)

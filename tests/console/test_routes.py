@@ -32,6 +32,7 @@ from audit.office.models import (
     Verification,
 )
 from audit.office.outside_models import Witness
+from audit.office.models import Export, Hold, SavedSearch, Verification
 from deployments.models import (
     Deployment,
     Model,
@@ -141,6 +142,13 @@ ROWS: dict[str, tuple[str, str]] = {
     "api-proposal-approve": ("ummmm", "uvvnn"),
     "api-proposal-reject": ("ummmm", "uvvnn"),
     "api-proposal-withdraw": ("ummmm", "uvvvn"),
+    "retention-detail": ("snoon", "snvvn"),
+    "hold-list": ("snoon", "snnvn"),
+    "hold-release": ("snnon", "snnvn"),
+    "api-retention-list": ("unoon", "unvvn"),
+    "api-hold-list": ("unoon", "unnvn"),
+    "api-hold-detail": ("unoon", "ummmm"),
+    "api-hold-release": ("ummmm", "unnvn"),
     "event-list": ("snnon", "snnon"),
     "event-detail": ("snnon", "snnon"),
     "event-export": ("smmmm", "snnvn"),
@@ -295,6 +303,7 @@ def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str
     )
     capture, opening, erasure = captured(people, deployment)
     event = Event.objects.order_by("-id")[0]
+    hold = Hold.objects.create(kind="event", value=str(event.pk), reason="t", set_by=people["audit"].pk)
     things: dict[str, object] = {
         "node": node.pk,
         "model": model.pk,
@@ -316,6 +325,7 @@ def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str
         "opening": opening.pk,
         "content": opening.pk,
         "erasure": erasure.pk,
+        "hold": hold.pk,
         "search": SavedSearch.objects.create(owner_id=people["audit"].pk, name="s").pk,
         "export": Export.objects.create(requester="t", format="csv").pk,
         "witness": Witness.objects.create(name="w", vkey=VKEY, sha256=b"w", alarm="fork: x").pk,

@@ -40,6 +40,7 @@ from audit.office.actions.outside import (
     outside_copy_kept,
     outside_copy_late,
 )
+from audit.office.actions.retention import hold, prune, release_hold, set_retention
 from audit.office.actions.searches import delete_search, save_search
 from audit.office.actions.verification import (
     acknowledge_rollback,
@@ -79,6 +80,7 @@ __all__ = [
     "export",
     "export_bundle",
     "fetch_export",
+    "hold",
     "keep_time_stamp",
     "list_content",
     "make_evidence",
@@ -89,9 +91,11 @@ __all__ = [
     "open_content",
     "outside_copy_kept",
     "outside_copy_late",
+    "prune",
     "register_witness",
     "remove_channel",
     "reopen_case",
+    "release_hold",
     "report_alarm",
     "request_capture",
     "request_erasure",
@@ -107,6 +111,7 @@ __all__ = [
     "settle_witness_alarm",
     "take_from_case",
     "test_channel",
+    "set_retention",
     "verify",
     "view",
     "view_alarm_events",

@@ -60,6 +60,7 @@ def verify(
                 "events": report.events,
                 "size": report.size,
                 "checkpoints": report.checkpoints,
+                "removed": report.removed,
                 "since": since,
                 **(details or {}),
             },

@@ -586,6 +586,12 @@ class Verification:
             self._selection()
         else:
             raise BadBundle("it is neither a range nor a selection")
+        removed = manifest.get("removed")
+        if isinstance(removed, int) and removed > 0:
+            self.notes.append(
+                "%d events of this time were removed by retention before this was made; the log "
+                "says so at audit.prune" % removed
+            )
         if self.events != manifest.get("events"):
             self._incomplete("the manifest counts %s events" % manifest.get("events"))
         self._continuity()
