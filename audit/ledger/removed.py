@@ -107,7 +107,7 @@ class Removed:
         named = {row[0] for row in [*spans, *numbers]}
         said = {row[0]: row[1:] for row in connection.execute(EVENTS, [list(named)]).fetchall()}
         newest: dict[UUID, datetime] = {
-            event_id: at for event_id, at in connection.execute(AGES).fetchall()
+            row[0]: row[1] for row in connection.execute(AGES).fetchall()
         }
         lawful = set()
         for event_id in named:

@@ -62,11 +62,13 @@ def hold_list(request: PageRequest) -> HttpResponse:
             return redirect(request, reverse("hold-list"))
     rows = list(Hold.objects.all()[: 10 * SHOWN])
     names = _names(rows)
+    told_of = [
+        (row, names.get(row.value, row.label), names.get(str(row.set_by), "–")) for row in rows
+    ]
     context = {
         "form": form,
-        "in_force": [(row, names.get(row.value, row.label)) for row in rows if not row.released_at],
-        "released": [(row, names.get(row.value, row.label)) for row in rows if row.released_at],
-        "people": {row.pk: names.get(str(row.set_by), "") for row in rows},
+        "in_force": [told for told in told_of if not told[0].released_at],
+        "released": [told for told in told_of if told[0].released_at],
     }
     return render(request, "holds/list.html", context, status=422 if form.errors else 200)
 

@@ -16,6 +16,9 @@ EXCEPTIONS: dict[str, str] = {
     "access/actions/people.py:one_time_password": "draws a password; changes nothing",
     "access/actions/keys.py:hash_secret": "a pure function of a secret",
     "access/actions/people.py:forget_user": "a part of user.erase, inside its transaction",
+    "audit/office/actions/retention.py:register": "says how acts are applied; changes nothing",
+    "audit/office/actions/retention.py:set_retention": "asks a second person: access.request records",
+    "audit/office/actions/retention.py:release_hold": "asks a second person: access.request records",
     "deployments/actions/uploads.py:append": "thousands of chunks; begin and finish are recorded",
     "deployments/actions/operations.py:enqueue": "a part of other verbs, inside their transaction",
 }

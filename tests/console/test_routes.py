@@ -303,7 +303,9 @@ def paths(people: dict[str, User], actor_of: Callable[[str], Actor]) -> dict[str
     )
     capture, opening, erasure = captured(people, deployment)
     event = Event.objects.order_by("-id")[0]
-    hold = Hold.objects.create(kind="event", value=str(event.pk), reason="t", set_by=people["audit"].pk)
+    hold = Hold.objects.create(
+        kind="event", value=str(event.pk), reason="t", set_by=people["audit"].pk
+    )
     things: dict[str, object] = {
         "node": node.pk,
         "model": model.pk,

@@ -12,8 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from access import actions as access
-from access import policy as door
-from access import second_person
+from access import policy, second_person
 from access.errors import Invalid, Missing, WrongState
 from access.models import Proposal
 from access.roles import Role
@@ -36,7 +35,7 @@ MAX_HOLDS = 1000
 
 def set_retention(*, actor: Actor, days: int, outside_days: int, reason: str) -> Proposal:
     """Propose how long events are kept. Never less than the floors; a second person approves."""
-    door.require(actor, Act.AUDIT_SET_RETENTION)
+    policy.require(actor, Act.AUDIT_SET_RETENTION)
     _possible(days, outside_days)
     now = retention.policy()
     if (now.days, now.outside_days) == (days, outside_days):
@@ -57,7 +56,7 @@ def prune(*, actor: Actor) -> int:
     The event that says what goes is in the same transaction, before anything is removed. Nothing
     is removed that a hold covers; a second run finds the rest, or nothing.
     """
-    door.require(actor, Act.AUDIT_PRUNE)
+    policy.require(actor, Act.AUDIT_PRUNE)
     retention.floor()
     with transaction.atomic():
         retention.lock()
@@ -98,7 +97,7 @@ def hold(
     to_at: datetime | None = None,
 ) -> Hold:
     """Keep events whatever the policy says: one, or those of a person, a deployment, a period."""
-    door.require(actor, Act.AUDIT_HOLD, value)
+    policy.require(actor, Act.AUDIT_HOLD, value)
     reason, value = reason.strip(), value.strip()
     if not reason or len(reason) > MAX_REASON:
         raise Invalid(_("Say why, in up to 500 characters."), field="reason")
@@ -131,7 +130,7 @@ def hold(
 
 def release_hold(*, actor: Actor, hold: Hold, reason: str) -> Proposal:
     """Propose that a hold ends; a second person approves. What it covered may then be removed."""
-    door.require(actor, Act.AUDIT_RELEASE_HOLD, hold.pk)
+    policy.require(actor, Act.AUDIT_RELEASE_HOLD, hold.pk)
     if hold.released_at is not None:
         raise WrongState(_("This hold was released already."))
     return access.request(
@@ -156,7 +155,7 @@ def register() -> None:
 
 
 def _set_retention(actor: Actor, arguments: Arguments) -> RetentionPolicy:
-    door.require(actor, Act.AUDIT_SET_RETENTION)
+    policy.require(actor, Act.AUDIT_SET_RETENTION)
     days, outside_days = arguments["days"], arguments["outside_days"]
     _possible(days, outside_days)
     before = retention.policy()
@@ -180,7 +179,7 @@ def _policy_now(_arguments: Arguments) -> str:
 
 
 def _release(actor: Actor, arguments: Arguments) -> Hold:
-    door.require(actor, Act.AUDIT_RELEASE_HOLD, arguments["hold"])
+    policy.require(actor, Act.AUDIT_RELEASE_HOLD, arguments["hold"])
     row = Hold.objects.get(pk=arguments["hold"])
     row.released_at, row.release_id = timezone.now(), _approval()
     row.save(update_fields=["released_at", "release_id"])
