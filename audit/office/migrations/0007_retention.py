@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("office", "0004_outside_copy"),
+        ("office", "0006_captured_content"),
     ]
 
     operations = [

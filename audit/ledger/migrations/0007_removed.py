@@ -72,7 +72,7 @@ def replaced(table: str) -> migrations.RunSQL:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("ledger", "0005_sealing_guards")]
+    dependencies = [("ledger", "0006_erasure")]
 
     operations = [
         migrations.CreateModel(

@@ -190,8 +190,8 @@ DROP FUNCTION office_floor(text);
 class Migration(migrations.Migration):
     dependencies = [
         ("access", "0003_proposal_guard"),
-        ("ledger", "0006_removed"),
-        ("office", "0005_retention"),
+        ("ledger", "0007_removed"),
+        ("office", "0007_retention"),
     ]
 
     operations = [migrations.RunSQL(FLOORS + HOLDS + PRUNE, UNGUARD)]
