@@ -27,12 +27,12 @@ from audit.office.models import (
     Channel,
     Erasure,
     Export,
+    Hold,
     Opening,
     SavedSearch,
     Verification,
 )
 from audit.office.outside_models import Witness
-from audit.office.models import Export, Hold, SavedSearch, Verification
 from deployments.models import (
     Deployment,
     Model,

@@ -56,12 +56,29 @@ DO $$ BEGIN
 END $$;
 """
 
+ERASE_OR_REMOVE = """
+CREATE OR REPLACE FUNCTION ledger_only_erase() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF NEW.event_id = OLD.event_id AND OLD."values" @> NEW."values" AND NEW.ip IN ('', OLD.ip)
+            AND EXISTS (SELECT FROM public.ledger_erased WHERE event_id = OLD.event_id)
+        THEN
+            RETURN NEW;
+        END IF;
+    ELSIF TG_OP = 'DELETE' THEN
+        IF public.ledger_is_removed(OLD.event_id) THEN RETURN OLD; END IF;
+    END IF;
+    RAISE EXCEPTION 'the audit log is append-only: % on % is refused', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'insufficient_privilege';
+END $$;
+"""
+
 UNGUARD = """
 DROP FUNCTION ledger_refuse_unless_removed();
 DROP FUNCTION ledger_is_removed(uuid);
 """
 
-SHRINKING = ("event", "personal", "mention")
+SHRINKING = ("event", "mention")
 
 
 def replaced(table: str) -> migrations.RunSQL:
@@ -109,6 +126,7 @@ class Migration(migrations.Migration):
             options={"verbose_name_plural": "removed numbers"},
         ),
         migrations.RunSQL(GUARDS, UNGUARD),
+        migrations.RunSQL(ERASE_OR_REMOVE, migrations.RunSQL.noop),
         *(replaced(table) for table in SHRINKING),
         *(
             migrations.RunSQL(APPEND_ONLY.format(table), migrations.RunSQL.noop)
