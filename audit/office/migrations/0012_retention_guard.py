@@ -191,7 +191,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("access", "0003_proposal_guard"),
         ("ledger", "0007_removed"),
-        ("office", "0007_retention"),
+        ("office", "0011_retention"),
     ]
 
     operations = [migrations.RunSQL(FLOORS + HOLDS + PRUNE, UNGUARD)]

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("office", "0006_captured_content"),
+        ("office", "0010_notes_stay"),
     ]
 
     operations = [
