@@ -15,7 +15,9 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from django.db import connection
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from audit.ledger import sealer
 from audit.ledger.certificate import read_certificate
@@ -176,3 +178,19 @@ def copied(template: Sealed, folder: Path) -> Iterator[Sealed]:
 
 def _admin(installation: Installation) -> psycopg.Connection[tuple[Any, ...]]:
     return psycopg.connect(installation.database_url("fusebox_admin", "postgres"), autocommit=True)
+
+
+@contextmanager
+def signed_in(sealed: Sealed, blocker: Any, role: str = "") -> Iterator[None]:
+    """Django's own connection, to this database, as the web's role."""
+    parts = conninfo_to_dict(role or sealed.web)
+    names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password"}
+    own = {name: connection.settings_dict[name] for name in names}
+    with blocker.unblock():
+        connection.close()
+        connection.settings_dict.update({n: str(parts.get(p, "")) for n, p in names.items()})
+        try:
+            yield
+        finally:
+            connection.close()
+            connection.settings_dict.update(own)
