@@ -23,11 +23,14 @@ def is_task(revision: Revision | None) -> bool:
 
 
 def columns(schema: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """The fields of an answer, in the schema's order; none for an answer that is one text."""
-    properties = (schema or {}).get("properties")
+    """The fields of an answer; none for an answer that is one text. First those that are required,
+    in their order: the database keeps the order of a list, but not that of an object."""
+    properties, required = (schema or {}).get("properties"), (schema or {}).get("required", [])
     if not isinstance(properties, dict):
         return []
-    return [_column(name, part) for name, part in properties.items()]
+    order = {name: place for place, name in enumerate(required)}
+    names = sorted(properties, key=lambda name: order.get(name, len(order)))
+    return [_column(name, properties[name]) for name in names]
 
 
 def _column(name: str, part: Any) -> dict[str, Any]:

@@ -32,7 +32,7 @@ SCHEMA = {
 }
 
 
-def test_columns_are_the_schemas_fields_in_its_order() -> None:
+def test_columns_are_the_schemas_fields_the_required_ones_first() -> None:
     found = [(c["name"], c["title"], c["kind"]) for c in task_shape.columns(SCHEMA)]
     assert found == [
         ("total", "Total to pay", "number"),
@@ -40,6 +40,8 @@ def test_columns_are_the_schemas_fields_in_its_order() -> None:
         ("urgent", "urgent", "boolean"),
         ("lines", "lines", "json"),
     ]
+    stored = {"properties": {"b": {}, "urgent": {}, "category": {}}, "required": ["category", "b"]}
+    assert [c["name"] for c in task_shape.columns(stored)] == ["category", "b", "urgent"]
     assert task_shape.columns(None) == task_shape.columns({"type": "array"}) == []
 
 
