@@ -189,7 +189,7 @@ def test_a_grant_taken_back_stops_the_table_and_says_so(
         page.click("#task-run")
         expect(page.locator("#task-stopped")).to_be_visible()
         expect(page.locator("#task-run")).to_be_visible()
-        waiting = "等待" if member.chinese else "Waiting"
+        waiting = "等待中" if member.chinese else "Waiting"
         # Those that were under way beside the one that was refused are called back.
         expect(page.locator("#task-table tbody tr .state")).to_have_text([waiting] * 5)
         member.keep("task-revoked")

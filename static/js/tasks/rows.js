@@ -60,7 +60,7 @@ export class Table {
 
   // Why there is no answer; what the model wrote stands below it, as text.
   outcome(row) {
-    const cell = labelled("td", this.words.problem);
+    const cell = labelled("td", row.error || row.raw ? this.words.problem : "");
     cell.colSpan = this.fields.length;
     cell.className = "task-problem";
     if (row.error) cell.append(element("p", "", row.error));
