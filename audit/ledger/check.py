@@ -38,6 +38,11 @@ COPY (SELECT e.id, e.leaf, e.leaf_hash, e.boot, e.wseq, {columns}, p.key, p."val
       FROM ledger_event e LEFT JOIN ledger_personal p ON p.event_id = e.id
       WHERE e.id >= '{since}' ORDER BY e.id) TO STDOUT (FORMAT binary)
 """
+NUMBERS_BEFORE = """
+SELECT later.boot, (SELECT e.wseq FROM ledger_event e WHERE e.boot = later.boot
+                    AND e.wseq IS NOT NULL AND e.id < %(first)s ORDER BY e.wseq DESC LIMIT 1)
+FROM (SELECT DISTINCT boot FROM ledger_event WHERE id >= %(first)s AND boot IS NOT NULL) AS later
+"""
 FIRST = "00000000-0000-0000-0000-000000000000"
 
 
@@ -177,14 +182,15 @@ class Verification:
             return None
 
     def _begin_later(self, tree: Head) -> None:
-        """Begin at a head that was verified before, if the stored subtrees still lead to it."""
+        """Begin after the largest stored subtrees before `since`: the next signed head is compared
+        with a root that they are part of."""
         edge = Edge(tree.edge.hasher)
         for level, index in _levels(self.since):
             root = tree.subtrees.get((level, index))
             if root is None:
                 break
             edge.append(root, level)
-        if tree.heads.get(edge.size) and edge.size:
+        if edge.size and any(size >= edge.size for size in tree.heads):
             tree.edge, tree.since = edge, edge.size
         else:
             self.report.notes.append("verified from the beginning")
@@ -192,7 +198,9 @@ class Verification:
     # --- leaves and events --------------------------------------------------------------------
 
     def _walk(self, trees: list[Head], leaves: Connection, events: Connection) -> None:
-        source = self._erasures.beside(_events(events, self._first_event(leaves, trees)))
+        first = self._first_event(leaves, trees)
+        self._numbering = Numbering(_numbers_before(leaves, first))
+        source = self._erasures.beside(_events(events, first))
         known: dict[bytes, Row] = {}
         for tree in trees:
             if tree is trees[-1] or not self.since:
@@ -298,6 +306,14 @@ class Verification:
             self.report.incomplete(
                 f"{late} events have waited for the sealer for more than {LATE_S} seconds"
             )
+
+
+def _numbers_before(connection: Connection, first: str) -> dict[bytes, int]:
+    """How many numbers each process had given before the event that a verification begins at."""
+    if first == FIRST:
+        return {}
+    found = connection.execute(NUMBERS_BEFORE, {"first": first}).fetchall()
+    return {boot.bytes: last + 1 for boot, last in found if last is not None}
 
 
 def _levels(size: int) -> Iterator[tuple[int, int]]:

@@ -97,13 +97,14 @@ def _personal(red: Mapping[str, str], key: bytes | None, values: str | None, ip:
 class Numbering:
     """The numbers that processes gave to their events: none may be missing.
 
-    Events of one process come in the order of their numbers, because ids do.
+    Events of one process come in the order of their numbers, because ids do. known: how many
+    numbers of a process were verified before.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, known: Mapping[bytes, int] | None = None) -> None:
         self._gaps: list[tuple[bytes, int, int]] = []
         self._disorder: list[str] = []
-        self._next: dict[bytes, int] = {}
+        self._next: dict[bytes, int] = dict(known or {})
 
     def count(self, boot: bytes, number: int, data: bytes) -> None:
         expected = self._next.get(boot, 0)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pytest_django import Settings
 
+from audit.ledger import log
+from audit.ledger.actor import Actor
+from audit.ledger.acts import Act
 from audit.ledger.note import Checkpoint, Signer
 from audit.ledger.report import CANNOT, FINE, INCOMPLETE, TAMPERED
 from audit.ledger.sealing import LEVELS
 from audit.ledger.tree import SHA256, Edge
-from tests.audit.sealed.conftest import EVENTS, Sealed
+from tests.audit.sealed.conftest import EVENTS, LOG, Sealed, signed_in
 
 AT = "(SELECT event_id FROM ledger_leaf WHERE position = {})"
 FLIP = "set_byte(leaf, 100, get_byte(leaf, 100) # 1)"
@@ -304,3 +309,26 @@ def test_a_head_of_no_such_tree_says_what_is_missing(sealed_template: Sealed) ->
 def test_a_root_is_32_bytes_of_base64(sealed_template: Sealed) -> None:
     [[note]] = sealed_template.ask("SELECT note FROM ledger_checkpoint LIMIT 1")
     assert len(base64.b64decode(str(note).split("\n")[2])) == 32
+
+
+def test_a_process_that_goes_on_is_no_gap_for_a_verification_since_the_last(
+    sealed: Sealed, django_db_blocker: Any, settings: Settings
+) -> None:
+    """Its first events were verified before; one that is missing since is still found."""
+    settings.FUSEBOX_LOG_ORIGIN = LOG.origin
+    beat = Actor.system("tests")
+    with signed_in(sealed, django_db_blocker):
+        for _number in range(200):
+            log.record_alone(beat, Act.AUDIT_SEARCH)
+        sealed.seal()
+        [[since]] = sealed.ask("SELECT max(size) FROM ledger_checkpoint")
+        later = [log.record_alone(beat, Act.AUDIT_SEARCH).id for _ in range(3)]
+    sealed.seal()
+    report = sealed.verify(since=since)
+    assert report.exit_code == FINE, report.first
+    assert report.events == (EVENTS + 203) % 256
+    sealed.harm("UPDATE ledger_subtree SET root = sha256(root) WHERE index = 1")
+    assert sealed.verify(since=since).exit_code == TAMPERED
+    sealed.harm(f"DELETE FROM ledger_personal WHERE event_id = '{later[1]}'",
+                f"DELETE FROM ledger_event WHERE id = '{later[1]}'")  # fmt: skip
+    assert sealed.verify(since=since).completeness
