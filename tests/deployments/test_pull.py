@@ -11,6 +11,7 @@ import pytest
 from pytest_django import Settings
 
 from access.errors import Denied, Invalid
+from access.said import from_json
 from audit.ledger.actor import Actor
 from audit.ledger.models import Event
 from console.embedded.installation import Installation
@@ -70,7 +71,7 @@ def test_a_pull_brings_the_model_with_its_bytes_counted(
     operation = done(pull(actor_of, empty, source))
     assert (operation.state, operation.problem) == ("succeeded", "")
     assert operation.done == operation.total > 90_000_000
-    assert [line["text"] for line in operation.log][-2] == "success"
+    assert str(from_json(operation.log[-2]["text"])) == "success"
     assert empty.stored.get().tag == f"{source.name}/{NAME}"
 
 
@@ -106,7 +107,7 @@ def test_a_cancelled_pull_has_really_stopped_and_is_resumed_where_it_was(
         cancelled_midway(patch, operation, 30)
         done(operation)
     assert operation.state == "cancelled"
-    assert "stopped at" in operation.log[-1]["text"]
+    assert "stopped at" in str(from_json(operation.log[-1]["text"]))
     sent = source.sent
     time.sleep(2)
     assert source.sent - sent < 2_000_000

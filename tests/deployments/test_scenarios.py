@@ -13,6 +13,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from access.errors import Invalid
+from access.said import from_json
 from audit.ledger.actor import Actor
 from audit.ledger.models import Event
 from deployments import actions, runner, scenarios, trials
@@ -173,7 +174,7 @@ def test_a_deployment_of_a_scenario_is_asked_its_sample(
     replica = made.target.replicas.get()
     assert set(orjson.loads(replica.probe["text"])) == {"category", "urgent"}
     operation.refresh_from_db()
-    assert any("parcel" in line["text"] for line in operation.log)
+    assert any("parcel" in str(from_json(line["text"])) for line in operation.log)
     actions.delete(actor=actor_of("system"), deployment=made)
     runner.run(str(made.operations.latest("created_at").pk))
 
