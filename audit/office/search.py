@@ -149,7 +149,10 @@ def _ways(wanted: Filter) -> list[_Way]:
         ]
     if primary == "address":
         rows = Personal.objects.filter(linked, ip=wanted.address)
-        return [_Way(rows.exclude(event__actor_id__in=list(restricted.people())), LINK)]
+        if hidden := list(restricted.people()):
+            # Only then: it costs a join.
+            rows = rows.exclude(event__actor_id__in=hidden)
+        return [_Way(rows, LINK)]
     if primary == "act":
         return [_Way(found.filter(act=act)) for act in _acts(wanted.act)]
     return [_Way(found)]
