@@ -9,6 +9,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from django.db import connection
+
 from audit.ledger.erasing import remains
 from audit.office.content.models import Erasure, ErasureState
 
@@ -21,9 +23,13 @@ def people() -> Mapping[str, frozenset[str]]:
     """The ids of their accounts, each with the names that they had, casefolded."""
     global _known, _until
     if time.monotonic() >= _until:
+        # The thread of an export has no connection, and nobody would close one that it opens here.
+        lent = connection.connection is None
         rows = Erasure.objects.exclude(state=ErasureState.DONE).values_list("person_id", "names")
         _known = {str(pk): frozenset(name.casefold() for name in names) for pk, names in rows}
         _until = time.monotonic() + KNOWN_S
+        if lent:
+            connection.close()
     return _known
 
 
