@@ -17,7 +17,6 @@ EXCEPTIONS: dict[str, str] = {
     "access/actions/keys.py:hash_secret": "a pure function of a secret",
     "access/actions/people.py:forget_user": "a part of user.erase, inside its transaction",
     "audit/office/actions/retention.py:register": "says how acts are applied; changes nothing",
-    "audit/office/actions/retention.py:release_hold": "access.request records that it was asked",
     "deployments/actions/uploads.py:append": "thousands of chunks; begin and finish are recorded",
     "deployments/actions/operations.py:enqueue": "a part of other verbs, inside their transaction",
 }
