@@ -289,6 +289,7 @@ SPECTACULAR_SETTINGS = {
         "ChannelKindEnum": "audit.office.alarm_models.ChannelKind",
         "WitnessAlarmKindEnum": "audit.office.witnessing.KINDS",
         "AlarmVerdictEnum": "audit.office.alarm_models.Verdict",
+        "HoldKindEnum": "audit.office.models.HoldKind",
         "FitVerdictEnum": "deployments.room.Verdict",
     },
 }
