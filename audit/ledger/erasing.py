@@ -50,6 +50,10 @@ class Batch:
     items: Sequence[Item]
 
     @property
+    def ids(self) -> list[UUID]:
+        return [item.event_id for item in self.items]
+
+    @property
     def details(self) -> dict[str, Any]:
         """For the event: `ledger_erase` does exactly this, and the verification asks for it."""
         return {
@@ -132,7 +136,7 @@ def apply(erasure: UUID, batch: Batch) -> None:
             APPLY,
             [
                 erasure,
-                [item.event_id for item in items],
+                batch.ids,
                 [item.key for item in items],
                 [json.dumps(item.remaining) for item in items],
                 [item.rest for item in items],

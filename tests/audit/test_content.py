@@ -10,7 +10,7 @@ from uuid import UUID
 
 import orjson
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
@@ -308,3 +308,24 @@ def test_a_changed_byte_or_another_key_opens_nothing(name: str) -> None:
     for attempt in attempts:
         with pytest.raises(cipher.Unreadable):
             cipher.unwrap(*attempt)
+
+
+def test_what_a_hold_covers_outlives_its_period_and_its_key_stays(
+    policy: CapturePolicy, people: dict[str, User], actor_of: ActorOf
+) -> None:
+    content, past = keep(policy, people["member"]), timezone.now() - timedelta(days=30)
+    Content.objects.filter(pk=content.pk).update(expires_at=past, day=past.date())
+    content.refresh_from_db()
+    store.keys().made(store.scope_of(content))
+    held = actions.hold(
+        actor=actor_of("audit"), kind="deployment", value=str(DEPLOYMENT), reason="suit"
+    )
+    beat = Actor.system("beat")
+    assert actions.expire_content(actor=beat) == 0
+    assert store.is_readable(content)
+    with pytest.raises(DatabaseError, match="a legal hold covers"), transaction.atomic():
+        Content.objects.all().delete()
+    asked = actions.release_hold(actor=actor_of("audit"), hold=held, reason="settled")
+    access.approve(actor=actor_of("security"), proposal=asked)
+    assert actions.expire_content(actor=beat) == 1
+    assert not store.is_readable(content)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 from pytest_django import Settings
 
 from access import actions as access
 from access.errors import Denied, Invalid, WrongState
 from access.models import User
+from audit.ledger import erasing
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from audit.ledger.log import Obj
@@ -21,10 +24,10 @@ from audit.office import actions, erasures, search
 from audit.office.content import keeping, restricted, store
 from audit.office.content.keys import KeyGone
 from audit.office.filters import Filter
-from audit.office.models import CapturePolicy, Content, Erasure
+from audit.office.models import CapturePolicy, Content, Erasure, Hold
 from audit.office.reading import Reading
 from tests.audit.conftest import Happen
-from tests.audit.test_content import ActorOf, keep, keys, policy
+from tests.audit.test_content import DEPLOYMENT, ActorOf, keep, keys, opened, policy
 
 __all__ = ["keys", "policy"]
 
@@ -37,7 +40,7 @@ def nothing_known() -> None:
 @pytest.fixture
 def no_floor(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if everything had happened more than 183 days ago."""
-    monkeypatch.setattr(keeping, "FLOOR", -timedelta(minutes=1))
+    monkeypatch.setattr(keeping, "floor", lambda: -timedelta(minutes=1))
 
 
 @pytest.fixture
@@ -134,7 +137,7 @@ def test_case_44_inside_the_floor_it_is_restricted_and_says_so(
         event.actor_id != str(leaver.pk) for event in search.page(Filter(address="10.9.8.7")).events
     )
     # When the floor has passed, the rest goes by itself.
-    monkeypatch.setattr(keeping, "FLOOR", -timedelta(minutes=1))
+    monkeypatch.setattr(keeping, "floor", lambda: -timedelta(minutes=1))
     Erasure.objects.update(due_at=done.created_at)
     erasures.run()
     done.refresh_from_db()
@@ -142,21 +145,58 @@ def test_case_44_inside_the_floor_it_is_restricted_and_says_so(
     assert values_of("10.9.8.7") == []
 
 
+@pytest.mark.parametrize("kind", ["person", "deployment", "period"])
 def test_case_44_under_a_hold_nothing_is_erased_and_the_event_says_why(
-    leaver: User, actor_of: ActorOf, no_floor: None, monkeypatch: pytest.MonkeyPatch
+    leaver: User, actor_of: ActorOf, no_floor: None, kind: str
 ) -> None:
-    monkeypatch.setattr(keeping, "is_held", lambda _person: True)
+    held = hold(actor_of, kind, leaver)
     done = erase(leaver, actor_of)
     assert (done.state, done.kept_for) == ("restricted", "legal hold")
     assert b"legal hold" in bytes(Event.objects.get(act="user.restricted").leaf)
-    content = Content.objects.get()
-    assert store.opened(content).answer == "So it is."
-    monkeypatch.setattr(keeping, "is_held", lambda _person: False)
+    # Kept, and no second person opens it.
+    assert store.opened(Content.objects.get()).answer == "So it is."
+    assert actions.list_content(actor=actor_of("audit"), opening=opened(actor_of)) == []
+    release(actor_of, held)
     Erasure.objects.update(due_at=done.created_at)
     erasures.run()
     done.refresh_from_db()
     assert done.state == "done"
     assert not Content.objects.exists()
+    assert values_of("mallory") == []
+
+
+def test_a_hold_that_comes_while_somebody_is_being_erased_is_kept(
+    leaver: User, actor_of: ActorOf, no_floor: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked again under the lock that setting a hold takes."""
+    chosen = erasing.batches
+
+    def batches(*given: Any) -> Iterator[erasing.Batch]:
+        for batch in chosen(*given):
+            hold(actor_of, "period", leaver)
+            yield batch
+
+    monkeypatch.setattr(erasing, "batches", batches)
+    done = erase(leaver, actor_of)
+    assert (done.state, done.kept_for) == ("restricted", "legal hold")
+    assert values_of("mallory")
+
+
+def hold(actor_of: ActorOf, kind: str, person: User) -> Hold:
+    now = timezone.now()
+    return actions.hold(
+        actor=actor_of("audit"),
+        kind=kind,
+        value={"person": str(person.pk), "deployment": str(DEPLOYMENT)}.get(kind, ""),
+        from_at=now - timedelta(days=1),
+        to_at=now + timedelta(days=1),
+        reason="suit",
+    )
+
+
+def release(actor_of: ActorOf, held: Hold) -> None:
+    asked = actions.release_hold(actor=actor_of("audit"), hold=held, reason="settled")
+    access.approve(actor=actor_of("security"), proposal=asked)
 
 
 def test_an_account_that_is_open_is_not_erased(people: dict[str, User], actor_of: ActorOf) -> None:

@@ -24,8 +24,9 @@ from audit.ledger import log
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from audit.ledger.log import Obj
+from audit.office import retention
 from audit.office.content import keeping, store
-from audit.office.content.models import MOST_MINUTES, Content, Opening
+from audit.office.content.models import MOST_MINUTES, Content, Erasure, Opening
 from audit.office.content.store import KeyGone, Unreadable, Words
 
 PAGE = 100
@@ -206,9 +207,10 @@ def expire_content(*, actor: Actor) -> int:
 
 def _expire_some(actor: Actor) -> int:
     with transaction.atomic():
+        retention.lock()
         late = Content.objects.filter(expires_at__lte=timezone.now()).order_by("expires_at")
-        ids = list(late.values_list("pk", flat=True)[:BATCH])
-        gone = set(ids) - keeping.held_content(ids)
+        held = keeping.held_content(late.values_list("pk", flat=True))
+        gone = list(late.exclude(pk__in=held).values_list("pk", flat=True)[:BATCH])
         count, _each = Content.objects.filter(pk__in=gone).delete()
         if count:
             log.record(
@@ -220,9 +222,10 @@ def _expire_some(actor: Actor) -> int:
 
 
 def _covered(opening: Opening) -> QuerySet[Content]:
+    """Without erased people: what a hold keeps of theirs is stored and not read (PIPL art. 47)."""
     rows = Content.objects.filter(
         deployment_id=opening.deployment_id, at__gte=opening.start, at__lte=opening.end
-    )
+    ).exclude(person_id__in=Erasure.objects.values("person_id"))
     return rows.filter(person_id=opening.person_id) if opening.person_id else rows
 
 

@@ -26,6 +26,7 @@ from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from audit.ledger.log import Obj
 from audit.ledger.models import Event
+from audit.office import retention
 from audit.office.content import keeping, leftovers, restricted, store
 from audit.office.content.models import Content, Erasure, ErasureState
 from audit.office.search import first_id
@@ -128,6 +129,11 @@ def erase_more(*, actor: Actor, erasure: Erasure) -> Erasure:
     free = [pk for pk in ids if pk not in held]
     for batch in erasing.batches(free, person, erasure.names, BATCH):
         with transaction.atomic():
+            retention.lock()
+            if keeping.is_held(person) or keeping.held_events(batch.ids):
+                # A hold was set since the events were chosen; the next look finds the rest.
+                held = set(batch.ids)
+                break
             event = log.record(
                 actor,
                 Act.USER_ERASED,
@@ -150,12 +156,14 @@ def _destroy_words(erasure: Erasure) -> tuple[int, bool]:
     """Destroy what was captured of a person but what a hold covers; how many in all, and whether a
     hold covers some."""
     rows = Content.objects.filter(person_id=erasure.person_id)
-    held = keeping.held_content(rows.values_list("pk", flat=True))
-    needed = {store.scope_of(row) for row in rows.filter(pk__in=held)}
-    store.keys().destroy_person(erasure.person_id, but=needed)
-    count, _each = rows.exclude(pk__in=held).delete()
-    contents = erasure.contents + count
-    Erasure.objects.filter(pk=erasure.pk).update(contents=contents)
+    with transaction.atomic():
+        retention.lock()
+        held = keeping.held_content(rows.values_list("pk", flat=True))
+        needed = {store.scope_of(row) for row in rows.filter(pk__in=held)}
+        store.keys().destroy_person(erasure.person_id, but=needed)
+        count, _each = rows.exclude(pk__in=held).delete()
+        contents = erasure.contents + count
+        Erasure.objects.filter(pk=erasure.pk).update(contents=contents)
     erasure.contents = contents
     return contents, bool(held)
 
