@@ -166,6 +166,7 @@ ROLE_ACTS: dict[Role, frozenset[Act]] = {
         Act.AUDIT_SET_RETENTION,
         Act.AUDIT_HOLD,
         Act.AUDIT_RELEASE_HOLD,
+        Act.AUDIT_NEW_KEY,
     },
     Role.MEMBER: EVERYONE,
 }

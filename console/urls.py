@@ -176,6 +176,7 @@ urlpatterns = [
     path("audit/log/verify/<uuid:pk>/cancel/", log.log_verify_cancel, name="log-verify-cancel"),
     path("audit/log/certificate/", log.log_certificate, name="log-certificate"),
     path("audit/log/checkpoint/", log.log_checkpoint, name="log-checkpoint"),
+    path("audit/log/key/", log.log_new_key, name="log-new-key"),
     path("audit/log/rollback/", log.rollback_acknowledge, name="rollback-acknowledge"),
     path("audit/evidence/", evidence.evidence_list, name="evidence-list"),
     path("audit/evidence/<slug:key>/", evidence.evidence_detail, name="evidence-detail"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from audit.ledger.note import Checkpoint, PublicKey, Signer, sign
+from audit.ledger.note import Checkpoint, PublicKey, Signer, sign, signer_ids
 from audit.ledger.tree import HASHERS, Edge
 
 CERTIFICATE = "fusebox-certificate.txt"
@@ -82,12 +82,19 @@ class Custody:
     def has_keys(self) -> bool:
         return bool(self._key_files())
 
-    def signer(self, name: str) -> Signer:
-        """The newest key, made at its first use."""
+    def signer(self, name: str, known: Collection[str] = (), note: str = "") -> Signer:
+        """The newest key that the database knows (as a vkey) or that signed `note`, else the
+        newest; made at its first use.
+
+        A key that is neither was left by a change that did not come to its end.
+        """
         files = self._key_files()
         if not files:
             return self.new_key(name)
-        return Signer(name, _load(files[-1]))
+        keys = [Signer(name, _load(file)) for file in files]
+        signed = {key_id for _name, key_id in signer_ids(note)} if note else set()
+        named = (k for k in reversed(keys) if k.public.vkey in known or k.public.id in signed)
+        return next(named, keys[-1])
 
     def new_key(self, name: str) -> Signer:
         """A further key; it is the newest from now on."""
@@ -123,28 +130,6 @@ class Custody:
             "export: on paper, or by a way of your own. / 验证导出文件者须从其他途径取得本文。\n"
         )
         _write(self.certificate, text.encode(), mode=0o644)
-
-    def ask_for_new_key(self) -> None:
-        """Leave word for the sealer at work, which looks for it."""
-        self.create()
-        _write(self._wish, b"", mode=0o600)
-
-    def new_key_is_wanted(self) -> bool:
-        return self._wish.exists()
-
-    def new_key_was_made(self) -> None:
-        self._wish.unlink(missing_ok=True)
-
-    def wait_for_new_key(self, timeout_s: float) -> bool:
-        """Whether the word was taken in time."""
-        deadline = time.monotonic() + timeout_s
-        while self._wish.exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        return not self._wish.exists()
-
-    @property
-    def _wish(self) -> Path:
-        return self.folder / "new-key-wanted"
 
     def _key_files(self) -> list[Path]:
         files = self.folder.glob("key-*.pem")

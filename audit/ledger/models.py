@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 from django.db import models
 
 
@@ -156,12 +158,26 @@ class Tree(models.Model):
         return self.origin
 
 
+class KeyChange(models.Model):
+    """That two people decided that the sealer changes its key. It has when a signing key names it;
+    a trigger lets nobody store one without their proposal."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    proposal_id = models.UUIDField(unique=True)
+    at = models.DateTimeField(db_default=models.functions.Now())
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
 class SigningKey(models.Model):
-    """A public key of the sealer. `endorsement`: the note by which the key before it names it."""
+    """A public key of the sealer. `endorsement`: the note by which the key before it names it.
+    `change`: who decided it; none for the first, which the sealer makes by itself."""
 
     vkey = models.TextField(unique=True)
     tree = models.PositiveSmallIntegerField()
     endorsement = models.TextField(blank=True)
+    change_id = models.UUIDField(null=True, unique=True)
     added_at = models.DateTimeField(db_default=models.functions.Now())
 
     def __str__(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import connection
 
+from audit.ledger.models import SigningKey
 from audit.ledger.note import BadNote, PublicKey
 from audit.ledger.sealing import CHANNEL, LEVELS
 from audit.ledger.tree import HASHERS, Edge, Hasher, audit_path, cover, range_root
@@ -153,3 +154,9 @@ def _rows(query: str, values: Sequence[str | int]) -> list[tuple[Any, ...]]:
         cursor.execute(query, values)
         found: list[tuple[Any, ...]] = cursor.fetchall()
         return found
+
+
+def key_in_use() -> str:
+    """The newest of the log's keys, as a vkey."""
+    newest = SigningKey.objects.order_by("-pk").values_list("vkey", flat=True).first()
+    return newest or "-"

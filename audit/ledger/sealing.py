@@ -67,7 +67,7 @@ class Sealer:
         self.head: Head | None = None
         self.signer: Signer | None = None
         self._signed_size = -1
-        self._signed_at = self._beat_at = self._orphans_at = 0.0
+        self._signed_at = self._beat_at = self._orphans_at = self._keys_at = 0.0
         self.incident: incidents.Incident | None = None
 
     def lead(self) -> None:
@@ -100,7 +100,7 @@ class Sealer:
         if self.incident or head is None:
             self.head = head
             return
-        self.signer = self.custody.signer(self.log.base)
+        self.signer = self.custody.signer(self.log.base, self._vkeys(), head.note)
         self.custody.publish_certificate(self.log.base, head.edge.hasher.name, self.signer.public)
         if number < head.tree:
             self._plant(head)
@@ -185,8 +185,11 @@ class Sealer:
     def keys(self) -> list[PublicKey]:
         """The sealer's public keys, its own first."""
         own = [self.signer.public] if self.signer else []
+        return own + [PublicKey.parse(vkey) for vkey in self._vkeys()]
+
+    def _vkeys(self) -> list[str]:
         found = self.connection.execute("SELECT vkey FROM ledger_signingkey").fetchall()
-        return own + [PublicKey.parse(vkey) for (vkey,) in found]
+        return [vkey for (vkey,) in found]
 
     # --- work ---------------------------------------------------------------------------------
 
@@ -296,16 +299,22 @@ class Sealer:
         self._signed_size, self._signed_at = checkpoint.size, time.monotonic()
         return checkpoint
 
-    def rotate(self) -> PublicKey:
-        """Change the key: the old one names the new one, in a note and in the log, and goes."""
+    def rotate(self, change: UUID) -> PublicKey:
+        """Change the key: the old one names the new one, in a note and in the log, and goes.
+        change: what two people decided."""
         head, old = self._need_head(), self._need_signer()
         at = self.sign()
         new = self.custody.new_key(self.log.base)
-        details = {"key": new.public.vkey, "fingerprint": new.public.fingerprint}
+        details = {
+            "key": new.public.vkey,
+            "fingerprint": new.public.fingerprint,
+            "change": str(change),
+        }
         with self.connection.transaction():
             self.connection.execute(
-                "INSERT INTO ledger_signingkey (vkey, tree, endorsement) VALUES (%s, %s, %s)",
-                [new.public.vkey, head.tree, succession(old, new, at)],
+                "INSERT INTO ledger_signingkey (vkey, tree, endorsement, change_id)"
+                " VALUES (%s, %s, %s, %s)",
+                [new.public.vkey, head.tree, succession(old, new, at), change],
             )
             self._record(Act.AUDIT_NEW_KEY, Obj("key", new.public.id.hex()), details)
         self.step()
@@ -327,12 +336,21 @@ class Sealer:
         now = time.monotonic()
         if now - self._beat_at > BEAT_S:
             self.beat()
+        if now - self._keys_at > BEAT_S:
+            self._keys_at = now
+            if change := self._wanted_change():
+                self.rotate(change)
         if now - self._orphans_at > ORPHANS_S:
             orphans.close_silent(self.connection, self.log.origin)
             self._orphans_at = now
-        if self.custody.new_key_is_wanted():
-            self.rotate()
-            self.custody.new_key_was_made()
+
+    def _wanted_change(self) -> UUID | None:
+        """A change of the key that was decided and not made yet."""
+        row = self.connection.execute(
+            "SELECT c.id FROM ledger_keychange c WHERE NOT EXISTS"
+            " (SELECT FROM ledger_signingkey k WHERE k.change_id = c.id) ORDER BY c.at LIMIT 1"
+        ).fetchone()
+        return row[0] if row else None
 
     def _wait_for_people(self) -> None:
         incident = self.incident

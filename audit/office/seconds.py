@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from access import second_person
+from access import policy, second_person
 from access.models import User
 from access.roles import Role
+from audit.ledger import log, proofs
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
+from audit.ledger.models import KeyChange
 from audit.office import actions
 from audit.office.actions.content import Wish
 from audit.office.content.terms import Terms, in_force
@@ -26,6 +28,9 @@ def register() -> None:
     )
     second_person.register(Act.CONTENT_OPEN, roles=BOTH, apply=_open)
     second_person.register(Act.USER_ERASE, roles=BOTH, apply=_erase, fingerprint=_account)
+    second_person.register(
+        Act.AUDIT_NEW_KEY, roles=BOTH, apply=_leave_word, fingerprint=lambda _: proofs.key_in_use()
+    )
 
 
 def _capture(actor: Actor, arguments: Arguments) -> object:
@@ -54,3 +59,9 @@ def _erase(actor: Actor, arguments: Arguments) -> object:
 def _account(arguments: Arguments) -> str:
     person = User.objects.get(pk=arguments["person_id"])
     return f"{person.is_active} {person.role} {person.erased_at}"
+
+
+def _leave_word(actor: Actor, _arguments: Arguments) -> object:
+    """For the sealer, which looks for it every few seconds and records the change itself."""
+    policy.require(actor, Act.AUDIT_NEW_KEY)
+    return KeyChange.objects.create(proposal_id=UUID(log.approval()["id"]))

@@ -21,6 +21,8 @@ from console import downloads
 from console.forms import ReasonForm
 from console.htmx import redirect, render_page
 from console.requests import PageRequest, act, submit
+from console.retention_forms import ReleaseForm
+from console.views.proposals import asked
 
 SHOWN = 10
 
@@ -80,6 +82,18 @@ def rollback_acknowledge(request: PageRequest) -> HttpResponse:
 def _acknowledge(request: PageRequest, incident: UUID, reason: str) -> bool:
     actions.acknowledge_rollback(actor=request.actor, incident=incident, reason=reason)
     return True
+
+
+def log_new_key(request: PageRequest) -> HttpResponse:
+    """Propose that the sealer changes its key, with a reason."""
+    policy.require(request.actor, Act.AUDIT_NEW_KEY)
+    form = ReleaseForm(request.POST or None)
+    if request.method == "POST":
+        made = submit(request, form, lambda v: actions.request_new_key(actor=request.actor, **v))
+        if made:
+            return asked(request, made)
+    context = {"now": standing.now(), "form": form}
+    return render_page(request, "log/new_key.html", context, status=422 if form.errors else 200)
 
 
 def log_certificate(request: PageRequest) -> HttpResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.contrib import messages
 from django.http import HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -13,7 +14,7 @@ from django.views.decorators.http import require_POST
 from access import actions, policy
 from access.models import Proposal, ProposalQuerySet
 from audit.ledger.acts import Act
-from console.htmx import render_page
+from console.htmx import redirect, render_page
 from console.requests import PageRequest, act
 
 SHOWN = 50
@@ -79,6 +80,15 @@ def proposal_withdraw(request: PageRequest, pk: UUID) -> HttpResponse:
         done=_("Withdrawn. Nothing was changed."),
         then=reverse("proposal-list"),
     )
+
+
+def asked(request: PageRequest, proposal: Proposal) -> HttpResponse:
+    """To the proposal that was made, or that happened at once where one person is enough."""
+    if proposal.alone:
+        messages.success(request, _("Applied, without a second person."))
+    else:
+        messages.success(request, _("Asked for. It happens when a second person approves it."))
+    return redirect(request, reverse("proposal-detail", args=[proposal.pk]))
 
 
 def _visible(request: PageRequest) -> ProposalQuerySet:

@@ -21,6 +21,7 @@ from audit.office.reading import Reading
 from console.htmx import redirect
 from console.requests import PageRequest, submit
 from console.retention_forms import HoldForm, ReleaseForm, RetentionForm
+from console.views.proposals import asked
 from deployments.models import Deployment
 
 SHOWN = 20
@@ -36,7 +37,7 @@ def retention_detail(request: PageRequest) -> HttpResponse:
         policy.require(request.actor, Act.AUDIT_SET_RETENTION)
         made = submit(request, form, lambda v: actions.set_retention(actor=request.actor, **v))
         if made:
-            return _asked(request, made)
+            return asked(request, made)
     context = {
         "rule": rule,
         "floor": retention.floor(),
@@ -82,17 +83,9 @@ def hold_release(request: PageRequest, pk: UUID) -> HttpResponse:
             request, form, lambda v: actions.release_hold(actor=request.actor, hold=row, **v)
         )
         if made:
-            return _asked(request, made)
+            return asked(request, made)
     context = {"hold": row, "name": _names([row]).get(row.value, row.label), "form": form}
     return render(request, "holds/release.html", context, status=422 if form.errors else 200)
-
-
-def _asked(request: PageRequest, proposal: Proposal) -> HttpResponse:
-    if proposal.alone:
-        messages.success(request, _("Applied, without a second person."))
-    else:
-        messages.success(request, _("Asked for. It happens when a second person approves it."))
-    return redirect(request, reverse("proposal-detail", args=[proposal.pk]))
 
 
 def _runs() -> list[Event]:

@@ -47,5 +47,6 @@ OFFICE_ROWS: dict[str, tuple[str, str]] = {
     "log-detail": ("snnon", "snnon"),
     "log-verify": ("smmmm", "snnvn"),
     "log-verify-cancel": ("smmmm", "snnvn"),
+    "log-new-key": ("snnon", "snnvn"),
     "log-certificate": ("snnxn", "snnxn"),
 }

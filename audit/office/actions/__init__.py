@@ -42,6 +42,7 @@ from audit.office.actions.outside import (
 )
 from audit.office.actions.retention import hold, prune, release_hold, set_retention
 from audit.office.actions.searches import delete_search, save_search
+from audit.office.actions.signing import request_new_key
 from audit.office.actions.verification import (
     acknowledge_rollback,
     cancel_verification,
@@ -100,6 +101,7 @@ __all__ = [
     "request_capture",
     "request_erasure",
     "request_export",
+    "request_new_key",
     "request_opening",
     "request_verification",
     "revoke_witness",

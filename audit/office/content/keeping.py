@@ -35,9 +35,7 @@ def floor_ends(newest: datetime) -> datetime:
 
 def is_held(person: UUID) -> bool:
     """Whether a legal hold covers this person."""
-    return Hold.objects.filter(
-        kind=HoldKind.PERSON, value=str(person), released_at=None
-    ).exists()
+    return Hold.objects.filter(kind=HoldKind.PERSON, value=str(person), released_at=None).exists()
 
 
 def held_content(ids: Iterable[UUID]) -> set[UUID]:

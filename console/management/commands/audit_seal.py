@@ -20,10 +20,8 @@ from audit.ledger import sealer
 from audit.ledger.connection import conninfo
 from audit.ledger.custody import Custody, CustodyBroken
 from audit.ledger.models import Sealer, SealerState
-from audit.ledger.sealing import Log, NotLeader
+from audit.ledger.sealing import Log
 from audit.office.models import SILENT
-
-WAIT_S = 30.0
 
 
 class Command(BaseCommand):
@@ -34,7 +32,6 @@ class Command(BaseCommand):
         once = parser.add_mutually_exclusive_group()
         once.add_argument("--once", action="store_true", help="seal what waits, sign, and end")
         once.add_argument("--check", action="store_true", help="end with 0 if a sealer is at work")
-        once.add_argument("--rotate-key", action="store_true", help="change the signing key")
 
     def handle(self, **options: Any) -> None:
         if options["check"]:
@@ -42,9 +39,7 @@ class Command(BaseCommand):
         custody = Custody(settings.SEALER_DIR, settings.LOG_CERTIFICATE)
         log = sealer.log_of(settings.FUSEBOX_LOG_ORIGIN, settings.LOG_HASH)
         try:
-            if options["rotate_key"]:
-                self._rotate(custody, log)
-            elif options["once"]:
+            if options["once"]:
                 self._once(custody, log)
             else:
                 self._serve(custody, log)
@@ -70,14 +65,3 @@ class Command(BaseCommand):
 
     def _once(self, custody: Custody, log: Log) -> None:
         sealer.seal_once(conninfo(), custody, log)
-
-    def _rotate(self, custody: Custody, log: Log) -> None:
-        """By the sealer that is at work, or here when none is."""
-        custody.ask_for_new_key()
-        try:
-            sealer.seal_once(conninfo(), custody, log)
-        except NotLeader:
-            self.stdout.write("The sealer at work was asked to change its key.")
-        if not custody.wait_for_new_key(WAIT_S):
-            raise CommandError("The sealer did not change its key; see its log.")
-        self.stdout.write(custody.certificate.read_text(encoding="utf-8"))

@@ -18,8 +18,13 @@ import pytest
 from django.db import connection
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from pytest_django import Settings
 
+from access import actions as access
+from access import policy
+from access.models import Proposal, User
 from audit.ledger import sealer
+from audit.ledger.actor import Actor
 from audit.ledger.certificate import read_certificate
 from audit.ledger.check import Verification
 from audit.ledger.custody import Custody
@@ -82,6 +87,14 @@ class Sealed:
 
     def seal(self) -> None:
         sealer.seal_once(self.sealer, self.custody, LOG)
+
+    def change_key(self) -> None:
+        """As if two people had decided it; the sealer does it."""
+        self.harm(
+            "INSERT INTO ledger_keychange (id, proposal_id)"
+            " VALUES (gen_random_uuid(), gen_random_uuid())"
+        )
+        self.seal()
 
     def happen(self, times: int = 1) -> None:
         """Twice so many events more, by the web's role, in a process of their own."""
@@ -174,6 +187,24 @@ def copied(template: Sealed, folder: Path) -> Iterator[Sealed]:
             connection.execute("UPDATE ledger_sealer SET beat_at = now()")
         yield made
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def house(sealed: Sealed, django_db_blocker: Any, settings: Settings) -> Iterator[Sealed]:
+    """The copy with three administrators in it, and Django signed in to it as the web's role."""
+    settings.FUSEBOX_LOG_ORIGIN = LOG.origin
+    with signed_in(sealed, django_db_blocker):
+        for name, role in (("audit", "audit"), ("second", "audit"), ("security", "security")):
+            access.create_user(actor=Actor.system("tests"), username=name, role=role)
+        yield sealed
+
+
+def who(name: str) -> Actor:
+    return policy.actor_for(User.objects.get(username=name))
+
+
+def approved(proposal: Proposal) -> Any:
+    return access.approve(actor=who("second"), proposal=proposal)
 
 
 def _admin(installation: Installation) -> psycopg.Connection[tuple[Any, ...]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -16,10 +15,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
-from access import actions as access
-from access import policy
 from access.errors import Denied, Invalid, WrongState
-from access.models import User
 from audit.ledger import log
 from audit.ledger.actor import Actor
 from audit.ledger.acts import REGISTRY, Act
@@ -27,7 +23,7 @@ from audit.ledger.models import Event
 from audit.ledger.report import FINE, INCOMPLETE
 from audit.office import actions, retention
 from audit.office.models import Hold, RetentionPolicy
-from tests.audit.sealed.conftest import EVENTS, LOG, Sealed, signed_in
+from tests.audit.sealed.conftest import EVENTS, Sealed, approved, who
 
 BEAT = Actor.system("tests")
 DAILY = """
@@ -38,25 +34,6 @@ FROM (SELECT * FROM ledger_checkpoint ORDER BY id DESC LIMIT 1) c,
 """
 
 
-@pytest.fixture
-def house(sealed: Sealed, django_db_blocker: Any, settings: Settings) -> Iterator[Sealed]:
-    settings.FUSEBOX_LOG_ORIGIN = LOG.origin
-    with signed_in(sealed, django_db_blocker):
-        people()
-        yield sealed
-
-
-def people() -> dict[str, User]:
-    for name, role in (("audit", "audit"), ("second", "audit"), ("security", "security")):
-        if not User.objects.filter(username=name).exists():
-            access.create_user(actor=BEAT, username=name, role=role)
-    return {user.username: user for user in User.objects.all()}
-
-
-def who(name: str) -> Actor:
-    return policy.actor_for(User.objects.get(username=name))
-
-
 def age(sealed: Sealed, days: int) -> None:
     """The log as it is so many days later, with a head signed on each of them."""
     sealed.harm(
@@ -64,10 +41,6 @@ def age(sealed: Sealed, days: int) -> None:
         f"UPDATE ledger_checkpoint SET signed_at = signed_at - interval '{days} days'",
         DAILY.format(days),
     )
-
-
-def approved(proposal: Any) -> Any:
-    return access.approve(actor=who("second"), proposal=proposal)
 
 
 def prune_all() -> int:
