@@ -121,6 +121,7 @@ def erase_more(*, actor: Actor, erasure: Erasure) -> Erasure:
     one transaction with its event, and keys that were destroyed stay destroyed."""
     policy.require(actor, Act.USER_ERASED, erasure.person_id)
     person = erasure.person_id
+    store.keys().bury(person)
     if keeping.is_held(person):
         return _restrict(actor, erasure, HELD, timezone.now() + LOOK_AGAIN)
     contents, words_held = _destroy_words(erasure)

@@ -81,12 +81,16 @@ class KeyFolder:
         """Overwrite and remove the key; False when there was none."""
         return _destroy(self.folder / scope.path)
 
-    def destroy_person(self, person: UUID, *, but: Collection[Scope] = ()) -> int:
-        """Every key of a person `but` some; none is ever made for them again. Safe to repeat."""
+    def bury(self, person: UUID) -> None:
+        """Remember that this person was erased: no database that is older brings them back."""
         tombs = self.folder / ERASED
         tombs.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(self._tomb(person), b"")
         _sync(tombs)
+
+    def destroy_person(self, person: UUID, *, but: Collection[Scope] = ()) -> int:
+        """Every key of a person `but` some; none is ever made for them again. Safe to repeat."""
+        self.bury(person)
         gone = [scope for scope in self.scopes(person) if scope not in but]
         return sum(_destroy(self.folder / scope.path) for scope in gone)
 

@@ -31,6 +31,7 @@ from audit.ledger.custody import Custody
 from audit.ledger.report import Report
 from audit.ledger.sealing import Log
 from audit.ledger.tree import SHA256
+from audit.office import actions
 from console import database
 from console.embedded.installation import Installation
 from tests.architecture.source import ROOT
@@ -55,6 +56,14 @@ for i in range({EVENTS} // 2):
         log.record(who, Act.NODE_REGISTER, log.Obj("node", str(i), f"node {{i}}"),
                    log.Obj("model", "m"), changes=[log.Change("url", None, "http://x")])
     log.record_alone(who, Act.AUTHZ_DENIED, log.Obj("deployment", "d", "claims"), outcome="denied")
+"""
+
+
+DAILY = """
+INSERT INTO ledger_checkpoint (tree, size, root, note, signed_at)
+SELECT c.tree, c.size, c.root, c.note, now() - make_interval(days => d)
+FROM (SELECT * FROM ledger_checkpoint ORDER BY id DESC LIMIT 1) c,
+    generate_series({0}, 0, -1) AS d ORDER BY d DESC
 """
 
 
@@ -201,6 +210,31 @@ def house(sealed: Sealed, django_db_blocker: Any, settings: Settings) -> Iterato
 
 def who(name: str) -> Actor:
     return policy.actor_for(User.objects.get(username=name))
+
+
+def age(sealed: Sealed, days: int) -> None:
+    """The log as it is so many days later, with a head signed on each of them."""
+    sealed.harm(
+        f"UPDATE ledger_leaf SET sealed_at = sealed_at - interval '{days} days'",
+        f"UPDATE ledger_checkpoint SET signed_at = signed_at - interval '{days} days'",
+        DAILY.format(days),
+    )
+
+
+def jump(sealed: Sealed, days: int) -> None:
+    """The clock is set ahead by so many days, and a head is signed."""
+    sealed.harm(
+        f"UPDATE ledger_checkpoint SET signed_at = signed_at - interval '{days} days'",
+        f"UPDATE ledger_leaf SET sealed_at = sealed_at - interval '{days} days'",
+        DAILY.format(0),
+    )
+
+
+def prune_all() -> int:
+    total = 0
+    while count := actions.prune(actor=Actor.system("tests")):
+        total += count
+    return total
 
 
 def approved(proposal: Proposal) -> Any:
