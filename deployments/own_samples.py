@@ -2,7 +2,7 @@
 
 They may hold personal data. So they stand in rows of their own that are deleted an hour after the
 trial ended, or at once when somebody says so; neither the log nor the operation gets a word of
-them, only their number and the figures (docs/decisions/0018).
+them, only their number and the figures (docs/decisions/0016).
 """
 
 from __future__ import annotations

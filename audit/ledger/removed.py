@@ -23,7 +23,7 @@ from audit.ledger.tree import HASHERS
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Span = tuple[int, int]
-# No law that we know asks for less; docs/decisions/0019 says which.
+# No law that we know asks for less; docs/decisions/0018 says which.
 FLOOR_DAYS = 183
 EVENTS = """
 SELECT e.id, e.leaf, l.leaf_hash, t.hash, l.sealed_at,

@@ -21,7 +21,7 @@ from audit.ledger.models import Event
 from audit.ledger.removed import digest_of, runs
 from audit.office.models import Hold, RetentionPolicy
 
-# Days that the law asks for, by the profile of the house (docs/decisions/0019 names the clauses).
+# Days that the law asks for, by the profile of the house (docs/decisions/0018 names the clauses).
 FLOORS = {"standard": 183, "cn": 183, "eu": 183}
 OUTSIDE_FLOOR = 1096
 MOST = 36_500
