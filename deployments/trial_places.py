@@ -10,7 +10,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db.models import Q
+from django.utils.translation import gettext_noop as _
 
+from access.said import Said, Text, join, say
 from deployments import ollama, room
 from deployments.models import Model, Node, NodeStatus, Replica, ReplicaState, StoredModel
 from deployments.recipes import DEFAULT_NUM_CTX
@@ -18,6 +20,13 @@ from deployments.wishes import Duty
 
 AT_REST = (ReplicaState.STOPPED, ReplicaState.FAILED)
 ORDER = (room.Verdict.FITS, room.Verdict.UNKNOWN, room.Verdict.TIGHT)
+CLOSED: dict[str, str] = {
+    NodeStatus.UNKNOWN: _("%(node)s has not been asked yet."),
+    NodeStatus.DEGRADED: _("%(node)s is degraded."),
+    NodeStatus.UNREACHABLE: _("%(node)s does not answer."),
+    Duty.CORDONED: _("%(node)s is cordoned."),
+    Duty.DRAINING: _("%(node)s is drained."),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,29 +48,30 @@ def spots(model: Model, context: int) -> list[Spot]:
     ).select_related("node")
     by_node = {copy.node_id: copy for copy in copies}
     if not by_node:
-        raise ollama.ModelMissing(f"No open node that answers stores {model.name}.{_why(same)}")
+        none = say(_("No open node that answers stores %(model)s."), model=model.name)
+        raise ollama.ModelMissing(join(none, *_why(same)))
     found: list[Spot] = []
-    reasons: list[str] = []
+    reasons: list[Said] = []
     for copy in by_node.values():
         spot = _spot(model, context, copy)
-        if isinstance(spot, str):
+        if isinstance(spot, Said):
             reasons.append(spot)
         else:
             found.append(spot)
     if not found:
-        raise ollama.ModelMissing(" ".join(reasons))
+        raise ollama.ModelMissing(join(*reasons))
     return sorted(found, key=lambda spot: (spot.rank, spot.stored.node.name))
 
 
-def _why(same: Q) -> str:
+def _why(same: Q) -> list[Text]:
     """What is the matter with the nodes that store it."""
     copies = StoredModel.objects.filter(same).select_related("node")
     nodes = {copy.node.name: copy.node for copy in copies}.values()
-    told = [f"{n.name} is {n.status if n.duty == Duty.OPEN else n.duty}" for n in nodes]
-    return f" {', '.join(told)}." if told else ""
+    shut = [(n.name, n.status if n.duty == Duty.OPEN else n.duty) for n in nodes]
+    return [say(CLOSED[why], node=name) for name, why in shut if why in CLOSED]
 
 
-def _spot(model: Model, context: int, copy: StoredModel) -> Spot | str:
+def _spot(model: Model, context: int, copy: StoredModel) -> Spot | Said:
     """The place, or why it is none."""
     node = copy.node
     names = room.names(model, [node])[node.pk]
@@ -73,23 +83,28 @@ def _spot(model: Model, context: int, copy: StoredModel) -> Spot | str:
         return Spot(copy, loaded, names, shared=True, rank=(1, 0))
     (found,) = room.rooms(model, context, [node])
     if found.verdict is room.Verdict.NOT:
-        return f"{model.name} does not fit on {node.name}."
+        return say(_("%(model)s does not fit on %(node)s."), model=model.name, node=node.name)
     if serving and (why := _in_the_way(node, serving[0], found)):
         return why
     return Spot(copy, context, names, rank=(2 if serving else 0, ORDER.index(found.verdict)))
 
 
-def _in_the_way(node: Node, serving: Replica, found: room.Room) -> str:
-    """Why loading another model there could take out what serves; empty when it would not."""
-    name = serving.revision.deployment.name
+def _in_the_way(node: Node, serving: Replica, found: room.Room) -> Said | None:
+    """Why loading another model there could take out what serves; None when it would not."""
+    names = {"node": node.name, "deployment": serving.revision.deployment.name}
     most = node.server.get("at_once")
     if most and len(node.loaded) >= most:
-        return (
-            f"{node.name} holds {most} model{'' if most == 1 else 's'} at a time and serves {name}."
+        return say(
+            _("%(node)s holds %(most)d model(s) at a time and serves %(deployment)s."),
+            most=most,
+            **names,
         )
     if found.verdict is room.Verdict.UNKNOWN:
-        return (
-            f"{node.name} serves {name}, and nobody told how much memory it has: "
-            "give its metrics or its memory."
+        return say(
+            _(
+                "%(node)s serves %(deployment)s, and nobody told how much memory it has: give its "
+                "metrics or its memory."
+            ),
+            **names,
         )
-    return ""
+    return None

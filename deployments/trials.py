@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from access.said import Text, from_json, to_json
+
 FIGURES = (
     "model",
     "digest",
@@ -34,7 +36,7 @@ class Tried:
     size: int
     node: str
     context: int
-    problem: str
+    problem: Text
     memory: int
     load_ms: int
     samples: list[dict[str, Any]]
@@ -66,7 +68,7 @@ class Tried:
 
     def figures(self) -> dict[str, Any]:
         """Without the answers."""
-        return {name: getattr(self, name) for name in FIGURES}
+        return {name: getattr(self, name) for name in FIGURES} | {"problem": to_json(self.problem)}
 
     def _mean(self, name: str) -> int:
         return round(sum(s[name] for s in self.samples) / len(self.samples)) if self.samples else 0
@@ -82,7 +84,7 @@ def tried(result: Mapping[str, Mapping[str, Any]]) -> list[Tried]:
             int(entry.get("size", 0)),
             str(entry.get("node", "")),
             int(entry.get("context", 0)),
-            str(entry["problem"]),
+            from_json(entry["problem"]),
             int(entry.get("memory", 0)),
             int(entry.get("load_ms", 0)),
             list(entry["samples"]),

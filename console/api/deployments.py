@@ -55,8 +55,22 @@ class ModelSerializer(serializers.ModelSerializer[Model]):
         ]
 
 
+class ResultField(serializers.JSONField):
+    """What the operation found; its sentences are worded in the language of whoever asks."""
+
+    def to_representation(self, value: Any) -> Any:
+        return {name: _worded(each) for name, each in value.items()}
+
+
+def _worded(entry: Any) -> Any:
+    if isinstance(entry, dict) and "problem" in entry:
+        return entry | {"problem": str(from_json(entry["problem"]))}
+    return entry
+
+
 class OperationSerializer(serializers.ModelSerializer[Operation]):
     problem = SentenceField()
+    result = ResultField(read_only=True)
     log = LogLineSerializer(many=True, read_only=True)
 
     class Meta:

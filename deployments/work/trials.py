@@ -15,6 +15,9 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+from django.utils.translation import gettext_noop as _
+
+from access.said import say, to_json
 from deployments import fleet, ollama, scenarios
 from deployments.judging import Answer, Problem, judge
 from deployments.lease import Lease
@@ -23,7 +26,7 @@ from deployments.scenarios import Sample, Scenario
 from deployments.trial_places import Spot, spots
 
 MAX_TEXT = 4000
-PATIENCE_S = 300.0
+PATIENCE_S = 300
 Asked = tuple[Sample, OwnSample | None]
 
 
@@ -44,7 +47,10 @@ def try_scenario(lease: Lease) -> None:
     scenario = scenarios.get(str(arguments["scenario"]))
     if scenario is None or scenarios.digest(scenario, language) != arguments["recipe"]:
         raise ollama.OllamaError(
-            f"The scenario {arguments['scenario']} was changed or removed meanwhile; begin again."
+            say(
+                _("The scenario %(name)s was changed or removed meanwhile; begin again."),
+                name=arguments["scenario"],
+            )
         )
     asked = _asked(lease, scenario)
     trial = _Trial(lease, scenario, language, asked, dict(lease.operation.result))
@@ -54,7 +60,7 @@ def try_scenario(lease: Lease) -> None:
             _one(trial, pk, models.get(pk), str(arguments["names"][pk]))
     lease.operation.result = trial.found
     if trial.found and all(each["problem"] for each in trial.found.values()):
-        raise ollama.OllamaError("No model could be tried; each says why.")
+        raise ollama.OllamaError(say(_("No model could be tried; each says why.")))
 
 
 def _asked(lease: Lease, scenario: Scenario) -> list[Asked]:
@@ -69,11 +75,11 @@ def _one(trial: _Trial, pk: str, model: Model | None, name: str) -> None:
     trial.found[pk] = _entry(name)
     try:
         if model is None:
-            raise ollama.ModelMissing("No node has this model any more.")
+            raise ollama.ModelMissing(say(_("No node has this model any more.")))
         _try(trial, pk, model)
     except ollama.OllamaError as error:
-        trial.lease.note(f"{name}: {error}")
-        trial.found[pk]["problem"] = str(error)[:500]
+        trial.lease.note(say(_("%(node)s: %(reason)s"), node=name, reason=error.text))
+        trial.found[pk]["problem"] = to_json(error.text)
     trial.found[pk]["ended"] = True
     trial.lease.write(result=trial.found)
 
@@ -94,7 +100,12 @@ def _try(trial: _Trial, pk: str, model: Model) -> None:
         except (ollama.Unreachable, ollama.Timeout) as error:
             if spot is places[-1]:
                 raise
-            trial.lease.note(f"{spot.stored.node.name}: {error} The next node is asked.")
+            next_one = say(
+                _("%(node)s: %(reason)s The next node is asked."),
+                node=spot.stored.node.name,
+                reason=error.text,
+            )
+            trial.lease.note(next_one)
         else:
             return
 
@@ -102,19 +113,21 @@ def _try(trial: _Trial, pk: str, model: Model) -> None:
 def _on(trial: _Trial, pk: str, spot: Spot) -> None:
     lease, entry = trial.lease, trial.found[pk]
     tag, api = spot.stored.tag, fleet.api(spot.stored.node)
-    lease.step("check", f"{entry['model']} on {entry['node']}, Ollama {api.version()}")
+    here = {"model": entry["model"], "node": entry["node"], "version": api.version()}
+    lease.step("check", say(_("%(model)s on %(node)s, Ollama %(version)s"), **here))
     kept = _kept(api) - set(spot.names)
     try:
         for number, (sample, own) in enumerate(trial.asked, 1):
-            lease.step("try", f"{entry['model']}: sample {number} of {len(trial.asked)}")
+            at = {"model": entry["model"], "number": number, "all": len(trial.asked)}
+            lease.step("try", say(_("%(model)s: sample %(number)d of %(all)d"), **at))
             answer = _ask(trial, api, spot, sample)
             problems = judge(trial.scenario.schema, sample, answer)
             entry["samples"].append(_kept_of(answer, problems, own, pk))
             entry["load_ms"] = max(entry.get("load_ms", 0), answer.load_ms)
             loaded = api.loaded()
             _put_back(lease, api, tag, kept - {m.name for m in loaded})
-            here = [m.size for m in loaded if m.name in spot.names]
-            entry["memory"] = max(here, default=entry.get("memory", 0))
+            sizes = [m.size for m in loaded if m.name in spot.names]
+            entry["memory"] = max(sizes, default=entry.get("memory", 0))
             lease.write(result=trial.found)
     finally:
         if not spot.shared:
@@ -136,10 +149,13 @@ def _ask(trial: _Trial, api: ollama.Node, spot: Spot, sample: Sample) -> Answer:
         first = first or time.monotonic() - begun
         parts.append(last.text)
         if time.monotonic() - begun > PATIENCE_S:
-            raise ollama.Refused(f"Its answer took longer than {PATIENCE_S:.0f} s.")
+            late = say(_("Its answer took longer than %(seconds)d s."), seconds=PATIENCE_S)
+            raise ollama.Refused(late)
     total = time.monotonic() - begun
     if not last.last:
-        raise ollama.Unreachable(f"{api.url} broke off in the middle of an answer.")
+        raise ollama.Unreachable(
+            say(_("%(url)s broke off in the middle of an answer."), url=api.url)
+        )
     return Answer(
         "".join(parts),
         cut=last.cut,
@@ -178,11 +194,16 @@ def _put_back(lease: Lease, api: ollama.Node, tag: str, gone: set[str]) -> None:
     if not gone:
         return
     names = ", ".join(sorted(gone))
-    lease.note(f"{tag} pushed out {names}, which is loaded again")
+    lease.note(say(_("%(tag)s pushed out %(names)s, which is loaded again."), tag=tag, names=names))
     api.unload(tag)
     for name in gone:
         lease.call(partial(api.load, name))
     raise ollama.Refused(
-        f"The node takes {names} out of memory to load this one. That was undone. Say on the "
-        "node's page how many models it holds at a time, or give it more memory."
+        say(
+            _(
+                "The node takes %(names)s out of memory to load this one. That was undone. Say on "
+                "the node's page how many models it holds at a time, or give it more memory."
+            ),
+            names=names,
+        )
     )

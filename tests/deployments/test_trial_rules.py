@@ -258,4 +258,4 @@ def test_a_model_that_vanished_is_named_and_the_others_are_tried(
         arguments={**operation.arguments, **gone, "names": names}
     )
     (found,) = trials.tried(ended(operation).result)
-    assert (found.model, found.problem) == ("gone:1b", "No node has this model any more.")
+    assert (found.model, str(found.problem)) == ("gone:1b", "No node has this model any more.")

@@ -110,7 +110,8 @@ def test_a_model_that_cannot_be_tried_says_why(
     Node.objects.filter(pk=node.pk).update(**change)
     operation = ended(ask(actor_of("system"), [approved]))
     assert operation.state == "failed"
-    assert told in operation.result[str(approved.pk)]["problem"]
+    (found,) = trials.tried(operation.result)
+    assert told in str(found.problem)
 
 
 def test_what_is_refused(actor_of: ActorOf, stored: Model) -> None:
