@@ -28,7 +28,7 @@ from audit.office.alarm_models import (
     Verdict,
 )
 from audit.office.case_models import Case, CaseEvent, CaseNote, CaseState, EventNote
-from audit.office.content.models import CapturePolicy, Content, Erasure, Opening
+from audit.office.content.models import CapturePolicy, Content, Erasure, ErasureState, Opening
 
 __all__ = [
     "SILENT",
@@ -46,6 +46,7 @@ __all__ = [
     "ChannelKind",
     "Content",
     "Erasure",
+    "ErasureState",
     "EventNote",
     "Export",
     "KeyHour",

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,12 +18,24 @@ from pytest_django import Settings
 from access.errors import Denied, Missing
 from access.models import User
 from audit.ledger.actor import Actor
-from audit.ledger.models import Event
+from audit.ledger.models import Event, Leaf
 from audit.office import actions
 from audit.office.evidence import checks_log, checks_people, checks_use, pack, paper
 from audit.office.evidence.finding import ATTENTION, NO_CLAIM, OK, RED
-from audit.office.models import OutsideCopy, RunState, Verification
+from audit.office.models import (
+    Alarm,
+    AlarmRule,
+    CapturePolicy,
+    Channel,
+    Content,
+    Erasure,
+    Hold,
+    OutsideCopy,
+    RunState,
+    Verification,
+)
 from audit.office.outside_models import Witness
+from tests.audit.test_content import DEPLOYMENT, keep
 
 # Rights and triggers are asked over a connection of its own; sealed rows need committed ones.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -175,4 +188,55 @@ def test_a_setting_decides(
 def test_what_this_version_lacks_is_red() -> None:
     assert checks_people.second_factor().verdict == RED
     assert checks_use.labels().verdict == RED
-    assert checks_use.assessments().verdict == RED
+
+
+def test_nothing_kept_of_words_is_in_order_and_what_outlives_its_period_is_red(
+    people: dict[str, User], settings: Settings, tmp_path: Path
+) -> None:
+    settings.CONTENT_KEYS = tmp_path
+    assert checks_use.content().verdict == OK
+    policy = CapturePolicy.objects.create(
+        deployment_id=DEPLOYMENT, deployment_name="claims", purpose="p", necessity="n",
+        prompt=True, answer=True, percent=100, days=7, proposer_id=people["security"].pk,
+    )  # fmt: skip
+    assert checks_use.content().verdict == ATTENTION
+    assert "claims" in str(checks_use.content().setting)
+    words = keep(policy, people["member"])
+    Content.objects.filter(pk=words.pk).update(expires_at=timezone.now() - timedelta(days=1))
+    assert checks_use.content().verdict == RED
+    Hold.objects.create(
+        kind="deployment", value=str(DEPLOYMENT), reason="suit", set_by=people["audit"].pk
+    )
+    assert checks_use.content().verdict == ATTENTION
+
+
+def test_an_erasure_that_is_overdue_is_red(people: dict[str, User]) -> None:
+    made = Erasure.objects.create(
+        person_id=people["member"].pk, basis="request", proposer_id="a", approver_id="b"
+    )
+    assert checks_use.erasure().verdict == OK
+    Erasure.objects.filter(pk=made.pk).update(due_at=timezone.now() - timedelta(days=1))
+    assert checks_use.erasure().verdict == RED
+
+
+def test_alarms_that_nobody_hears_or_answers_are_to_be_looked_at() -> None:
+    assert checks_use.alarms().verdict == ATTENTION
+    Channel.objects.create(name="mail", kind="email", address="a@b.example")
+    assert checks_use.alarms().verdict == OK
+    Alarm.objects.create(rule="denials", opened_at=timezone.now() - timedelta(days=4))
+    assert checks_use.alarms().verdict == ATTENTION
+    AlarmRule.objects.create(key="denials", problem="it broke")
+    assert checks_use.alarms().verdict == RED
+
+
+def test_retention_names_the_policy_and_the_holds(
+    happen: Callable[..., object], settings: Settings
+) -> None:
+    happen()
+    Leaf.objects.create(tree=1, position=0, event_id=Event.objects.get().pk, leaf_hash=b"",
+                        sealed_at=timezone.now())  # fmt: skip
+    found = checks_log.kept_long_enough()
+    assert found.verdict == OK
+    assert "Kept 365 days" in str(found.setting) and "1096" in str(found.setting)
+    settings.RETENTION_FLOOR_DAYS = 400
+    assert checks_log.kept_long_enough().verdict == RED

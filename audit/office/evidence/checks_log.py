@@ -16,7 +16,7 @@ from audit.ledger.acts import Act
 from audit.ledger.connection import conninfo
 from audit.ledger.models import Event, Leaf, Pending, Sealer, SealerState
 from audit.ledger.report import FINE, INCOMPLETE, TAMPERED
-from audit.office import search
+from audit.office import retention, search
 from audit.office.evidence.finding import (
     ATTENTION,
     OK,
@@ -29,10 +29,9 @@ from audit.office.evidence.finding import (
     say,
     told,
 )
-from audit.office.models import SILENT, OutsideCopy, RunState, Verification
+from audit.office.models import SILENT, Hold, OutsideCopy, RunState, Verification
 from audit.office.outside_models import TimeStamp, Witness
 
-FLOOR = timedelta(days=183)
 FRESH = timedelta(hours=48)
 REQUIRED = ("act", "outcome", "at", "actor_kind", "leaf")
 
@@ -224,22 +223,40 @@ def _address(url: str) -> str:
 
 
 def kept_long_enough() -> Finding:
-    """Is the beginning of the log, or at least half a year of it, still there?"""
+    """The policy in force against the floors, and the oldest event that is there."""
     first_leaf = Leaf.objects.filter(tree=1, position=0).first()
     first = Event.objects.filter(pk=first_leaf.event_id).first() if first_leaf else None
     oldest = first or Event.objects.order_by("id").first()
     age = timezone.now() - oldest.at if oldest else timedelta(0)
-    good = first is not None or age >= FLOOR
+    rule, floor = retention.policy(), retention.floor()
+    kept = rule.days >= floor and rule.outside_days >= retention.OUTSIDE_FLOOR
+    good = kept and (first is not None or age >= timedelta(days=floor))
     return Finding(
         OK if good else RED,
         say(
-            _("At least 183 days are asked for. The console's database role cannot remove events.")
+            _(
+                "Kept %(days)s days, exports and what was sent outside %(outside)s; never less than"
+                " %(floor)s and %(outside_floor)s. Holds in force: %(holds)s."
+            ),
+            days=rule.days,
+            outside=rule.outside_days,
+            floor=floor,
+            outside_floor=retention.OUTSIDE_FLOOR,
+            holds=Hold.objects.filter(released_at=None).count(),
         ),
-        say(
-            _("The very first event is there, %(days)s days old: %(oldest)s.")
+        of_acts(
+            _(
+                "The very first event is there, %(age)s days old: %(oldest)s. Removals so far:"
+                " %(count)s; last: %(last)s."
+            )
             if first
-            else _("The oldest event is %(days)s days old: %(oldest)s."),
-            days=age.days,
+            else _(
+                "The oldest event is %(age)s days old: %(oldest)s. Removals so far: %(count)s;"
+                " last: %(last)s."
+            ),
+            Act.AUDIT_PRUNE,
+            days=None,
+            age=age.days,
             oldest=told(oldest),
         ),
     )

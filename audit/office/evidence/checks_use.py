@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.apps import apps
 from django.conf import settings
-from django.db import connection
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from access.models import Proposal
 from access.second_person import acts as second_person_acts
 from audit.ledger.acts import Act
-from audit.ledger.models import Personal
+from audit.office.alarming.rules import RULES
+from audit.office.content import keeping
 from audit.office.evidence.finding import (
     ATTENTION,
     OK,
@@ -23,12 +26,19 @@ from audit.office.evidence.finding import (
     say,
     told,
 )
+from audit.office.models import (
+    Alarm,
+    AlarmRule,
+    CapturePolicy,
+    Channel,
+    Content,
+    Erasure,
+    ErasureState,
+)
 
-
-def known(*names: str) -> list[Act]:
-    """Acts by name, as far as this version has them."""
-    values = {act.value: act for act in Act}
-    return [values[name] for name in names if name in values]
+# The hourly round of the worker, and some patience.
+LATE = timedelta(hours=3)
+UNANSWERED = timedelta(days=3)
 
 
 def of_category(*categories: str) -> list[Act]:
@@ -57,61 +67,70 @@ ENDS = (Act.INFERENCE_COMPLETED, Act.INFERENCE_ABORTED)
 
 
 def content() -> Finding:
-    """Is there anywhere that prompts and answers could be kept?"""
-    acts = of_category("content", "capture")
-    if acts:
-        return Finding(
-            ATTENTION,
-            say(_("Prompts and answers may be kept where a deployment's capture policy says so.")),
-            of_acts(
-                _(
-                    "%(count)s acts on captured content in 30 days; last: %(last)s. Look at each"
-                    " policy."
-                ),
-                *acts,
-            ),
-        )
-    stores = [t for t in connection.introspection.table_names() if "captur" in t]
-    return Finding(
-        RED if stores else OK,
-        say(_("Prompts and answers are not stored: this version has no place for them.")),
-        say(
-            _("Tables that could hold them: %(count)s. Requests in 30 days: %(requests)s."),
-            count=len(stores),
-            requests=count(events(Act.INFERENCE_ADMITTED)),
-        ),
+    """Whose words are kept, who read them, and does anything stay beyond its period?"""
+    policies = CapturePolicy.objects.filter(ended_at=None)
+    names = ", ".join(
+        policies.order_by("deployment_name").values_list("deployment_name", flat=True)
     )
+    texts = Content.objects.all()
+    late = texts.filter(expires_at__lte=timezone.now() - LATE).values_list("pk", flat=True)
+    overdue = len(set(late) - keeping.held_content(late))
+    return Finding(
+        RED if overdue else ATTENTION if names or texts.exists() else OK,
+        say(_("Kept of prompts and answers: nothing, but where two people decided it (%(names)s)."),
+            names=names or _("nowhere")),
+        of_acts(
+            _(
+                "Texts kept: %(texts)s, of them beyond their period: %(overdue)s. Readings agreed"
+                " to by two people: %(count)s; last: %(last)s."
+            ),
+            Act.CONTENT_OPEN,
+            days=None,
+            texts=texts.count(),
+            overdue=overdue,
+        ),
+    )  # fmt: skip
 
 
 def erasure() -> Finding:
-    """Personal values lie beside the events, with a key each; can somebody be erased?"""
-    acts = [act for act in Act if "erase" in act.value]
-    setting = (
-        _("A person can be erased: the keys are destroyed.")
-        if acts
-        else _(
-            "Personal values lie apart from the events, with a key each. Erasing a person is not"
-            " in this version."
-        )
-    )
+    """Who was erased, what of them must stay, and is anything overdue?"""
+    open_ones = Erasure.objects.exclude(state=ErasureState.DONE)
+    overdue = open_ones.filter(due_at__lte=timezone.now() - LATE).count()
     return Finding(
-        OK if acts else RED,
-        say(setting),
-        of_acts(_("%(count)s erasures; last: %(last)s."), *acts, days=None)
-        if acts
-        else say(
-            _("Events with personal values beside them: %(some)s."),
-            some=_("yes") if Personal.objects.exclude(key=b"").exists() else _("none"),
+        RED if overdue else OK,
+        say(
+            _(
+                "Two people decide on an erasure: keys of captured words are destroyed, values in"
+                " the log are taken away, or restricted while they must stay."
+            )
+        ),
+        of_acts(
+            _("%(count)s erasures; restricted: %(waiting)s; overdue: %(overdue)s; last: %(last)s."),
+            Act.USER_ERASE,
+            days=None,
+            waiting=open_ones.filter(state=ErasureState.RESTRICTED).count(),
+            overdue=overdue,
         ),
     )
 
 
 def assessments() -> Finding:
-    found = [m for m in apps.get_models() if "assessment" in m.__name__.lower()]
+    """The decisions on captured content are a register; of anything else there is none here."""
+    decisions = CapturePolicy.objects.all()
     return Finding(
-        ATTENTION if found else RED,
-        say(_("There is no register of impact assessments in this version.")),
-        say(_("Tables for them in the database: %(count)s."), count=len(found)),
+        ATTENTION,
+        say(
+            _(
+                "Each decision to keep content has a purpose, why nothing less will do, and how"
+                " people are protected. Assess other processing outside of the product."
+            )
+        ),
+        of_acts(
+            _("%(all)s decisions, all kept; changed %(count)s times in 30 days, last: %(last)s."),
+            Act.CAPTURE_SET,
+            Act.CAPTURE_END,
+            all=decisions.count(),
+        ),
     )
 
 
@@ -179,19 +198,34 @@ def model_approval() -> Finding:
 
 
 def alarms() -> Finding:
-    rules = of_category("alarm")
-    own = [Act.AUDIT_SINK_DOWN, Act.AUDIT_WITNESS_ALARM, Act.AUDIT_GAP]
+    """Do the rules look, does anybody hear of it, and does somebody answer?"""
+    resting = AlarmRule.objects.filter(resting=True).values_list("key", flat=True)
+    broken = AlarmRule.objects.exclude(problem="").values_list("key", flat=True)
+    receivers = Channel.objects.count()
+    waiting = Alarm.objects.waiting()
+    old = waiting.filter(opened_at__lte=timezone.now() - UNANSWERED).count()
+    blind = bool(broken) or len(resting) == len(RULES)
     return Finding(
-        OK if rules else RED,
-        say(_("Rules with thresholds, each alarm with an acknowledgement."))
-        if rules
-        else say(
+        RED if blind else ATTENTION if resting or old or not receivers else OK,
+        say(
             _(
-                "Nodes, outside copies and witnesses alarm. Rules with thresholds and"
-                " acknowledgements are not in this version."
-            )
+                "%(rules)s rules with thresholds; resting: %(resting)s; broken: %(broken)s."
+                " Receivers outside the console: %(receivers)s."
+            ),
+            rules=len(RULES),
+            resting=", ".join(resting) or _("none"),
+            broken=", ".join(broken) or _("none"),
+            receivers=receivers,
         ),
-        of_acts(_("%(count)s alarms in 30 days; last: %(last)s."), *own, *rules),
+        of_acts(
+            _(
+                "Waiting for a word: %(waiting)s, of them longer than three days: %(old)s. Words"
+                " said in 30 days: %(count)s; last: %(last)s."
+            ),
+            Act.ALARM_ACKNOWLEDGE,
+            waiting=waiting.count(),
+            old=old,
+        ),
     )
 
 
