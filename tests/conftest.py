@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -104,7 +105,12 @@ def model_node_url(ollama_url: str) -> str:
 
 @pytest.fixture
 def node(actor_of: Callable[[str], Actor], model_node_url: str) -> Node:
-    """The real node, registered."""
+    """The real node, registered; it holds nothing that an earlier test had loaded to stay."""
+    api = ollama.Node(model_node_url)
+    for loaded in api.loaded():
+        for name in (loaded.name, MODEL):
+            with suppress(ollama.OllamaError):
+                api.unload(name)
     return deploy.register_node(actor=actor_of("system"), name="node-1", url=model_node_url)
 
 

@@ -12,7 +12,7 @@ from audit.ledger.acts import Act
 from audit.office import history, standing, weeks
 from audit.office.alarming import watch
 from audit.office.alarming.rules import visible_to
-from audit.office.models import Alarm, Case
+from audit.office.models import Alarm, Case, Hold
 from console.requests import PageRequest
 from console.views.alarms import LATE, lines
 from deployments.models import Deployment, Node, Operation
@@ -24,7 +24,7 @@ TEAMS_SHOWN = 200
 SHOWN = 5
 # What left the log, and what was read in it.
 TAKEN = (Act.AUDIT_EXPORT, Act.AUDIT_FETCH_EXPORT)
-READ = (Act.AUDIT_SEARCH, Act.AUDIT_VIEW)
+READ = (Act.AUDIT_SEARCH, Act.AUDIT_VIEW, Act.CONTENT_LIST, Act.CONTENT_VIEW)
 
 
 def home(request: PageRequest) -> HttpResponse:
@@ -74,6 +74,8 @@ def _audit(request: PageRequest) -> dict[str, object]:
     return {
         "now": standing.now(),
         "proposals": Proposal.objects.for_decision_by(request.user.pk, request.user.role)[:SHOWN],
+        "ending": Proposal.objects.waiting().filter(act=Act.AUDIT_RELEASE_HOLD)[:SHOWN],
+        "holds": Hold.objects.filter(released_at=None).count(),
         "alarms": lines(list(alarms[:SHOWN])),
         "looked_at": looked_at,
         "late": looked_at is None or timezone.now() - looked_at > LATE,

@@ -60,7 +60,7 @@ def test_samples_are_asked_of_a_real_model(
     actor_of: ActorOf, approved: Model, client_of: Callable[[str], Client]
 ) -> None:
     operation = ended(ask(actor_of("system"), [approved]))
-    assert operation.state == "succeeded", operation.problem
+    assert operation.state == "succeeded", operation.result
     (found,) = trials.tried(operation.result)
     assert (found.model, found.ended, found.problem, len(found.samples)) == (MODEL, True, "", 3)
     for sample in found.samples:

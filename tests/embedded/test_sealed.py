@@ -48,7 +48,7 @@ def test_no_secret_and_no_prompt_is_stored_exported_or_logged(
     secrets = [console.key, *(account["password"] for account in accounts.values())]
     for name in accounts:
         console.sign_in(name)
-    console.ask(messages=[{"role": "user", "content": PROMPT}])
+    console.ask(messages=[{"role": "user", "content": PROMPT}], max_tokens=20)
     console.ask(key="fbx_wrong-but-secret-all-the-same")
     secrets += [PROMPT, "fbx_wrong-but-secret-all-the-same"]
     dump = subprocess.run(

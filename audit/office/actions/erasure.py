@@ -28,12 +28,11 @@ from audit.ledger.log import Obj
 from audit.ledger.models import Event
 from audit.office import retention
 from audit.office.content import keeping, leftovers, restricted, store
-from audit.office.content.models import Content, Erasure, ErasureState
+from audit.office.content.models import FLOOR, HELD, Content, Erasure, ErasureState
 from audit.office.search import first_id
 
 BATCH = 2000
 LOOK_AGAIN = timedelta(days=1)
-HELD = "legal hold"
 BASES = {
     "purpose": gettext_noop("the purpose is over (PIPL 47)"),
     "withdrawn": gettext_noop("consent was withdrawn (PIPL 47, GDPR 17)"),
@@ -149,7 +148,7 @@ def erase_more(*, actor: Actor, erasure: Erasure) -> Erasure:
         return _restrict(actor, erasure, HELD, timezone.now() + LOOK_AGAIN)
     if newest := _newest(erasure):
         ends = keeping.floor_ends(newest)
-        return _restrict(actor, erasure, f"retention floor until {ends:%Y-%m-%d}", ends)
+        return _restrict(actor, erasure, f"{FLOOR} {ends:%Y-%m-%d}", ends)
     return _finish(actor, erasure)
 
 

@@ -23,6 +23,7 @@ from audit.ledger.acts import Act
 from audit.ledger.log import Change, Obj
 from audit.ledger.models import Event
 from audit.office import retention
+from audit.office.content.models import HELD, Erasure
 from audit.office.models import Hold, HoldKind, RetentionPolicy
 
 DAYS = gettext_noop("Events are kept (days)")
@@ -184,6 +185,8 @@ def _release(actor: Actor, arguments: Arguments) -> Hold:
     row.released_at, row.release_id = timezone.now(), _approval()
     row.save(update_fields=["released_at", "release_id"])
     log.record(actor, Act.AUDIT_RELEASE_HOLD, Obj("hold", str(row.pk), row.kind), *_held(row))
+    # What it kept of people who are to be erased is looked at again at once.
+    Erasure.objects.filter(kept_for=HELD).update(due_at=row.released_at)
     return row
 
 

@@ -13,6 +13,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 MOST_DAYS, MOST_MINUTES = 365, 480
@@ -140,6 +141,11 @@ class Opening(models.Model):
         return timezone.now() < self.until
 
 
+# Why something of an erased person is kept, as the log says it.
+HELD = "legal hold"
+FLOOR = "retention floor until"
+
+
 class ErasureState(models.TextChoices):
     RESTRICTED = "restricted", _("Restricted")
     WAITING = "waiting", _("Under way")
@@ -178,3 +184,11 @@ class Erasure(models.Model):
 
     def __str__(self) -> str:
         return f"erasure of {self.person_id}"
+
+    @property
+    def kept_because(self) -> str:
+        """`kept_for` in the reader's language."""
+        if self.kept_for == HELD:
+            return gettext("a legal hold")
+        day = self.kept_for.removeprefix(FLOOR).strip()
+        return gettext("the law asks for it until %(day)s") % {"day": day} if day else ""
