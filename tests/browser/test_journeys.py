@@ -149,6 +149,7 @@ def test_the_audit_administrator_finds_opens_and_exports_both(
     refused = console.ask(key="fbx_wrong").headers["x-request-id"]
     audit = visit("audit")
     page = audit.page
+    audit.open("/audit/events/")
     page.select_option("#f-outcome", "denied")
     page.fill("#f-request", refused)
     page.click("form[role=search] .btn-primary")

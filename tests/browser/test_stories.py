@@ -26,7 +26,7 @@ def colleague(console: Console, language: str) -> tuple[str, str]:
     """Somebody who worked here: who they are, and their one-time password."""
     name = name_in(language, "colleague")
     page = console.sign_in("security").post("/people/create/", username=name, role="member")
-    secret = re.search(r'id="secret"[^>]*>((?:\w{4}-){3}\w{4})<', page.text)
+    secret = re.search(r'id="secret">((?:[^-<]{4}-){3}[^-<]{4})<', page.text)
     assert secret, page.text[:500]
     [(pk,)] = console.query("SELECT id FROM access_user WHERE username = %s", name)
     return str(pk), secret[1]
@@ -93,7 +93,7 @@ def test_a_colleague_left_today(
     choose_all(audit, f"{name} left")
     page.goto(console.url + "/audit/cases/")
     page.click(f"a:has-text('{name} left')")
-    page.fill("#h-notes ~ .card-body textarea, textarea#id_text", "Account closed, keys looked at.")
+    page.fill("textarea#id_text", "Account closed, keys looked at.")
     page.click("form[action$='/note/'] button")
     expect(page.locator("main")).to_contain_text("Account closed, keys looked at.")
     audit.keep("left-case")
@@ -104,7 +104,7 @@ def test_a_colleague_left_today(
     page.select_option("#id_person", pk)
     page.fill("#id_reason", "a dispute about the last month")
     page.click("form:has(#id_kind) .btn-primary")
-    expect(page.locator("#h-force ~ *")).to_contain_text("a dispute about the last month")
+    expect(page.locator("section[aria-labelledby=h-force]")).to_contain_text("a dispute about the last month")
     audit.keep("left-hold")
 
     security.page.click("a[href$='/erase/']")
@@ -114,7 +114,7 @@ def test_a_colleague_left_today(
     security.page.click("main form button.btn-danger, main form button.btn-primary")
     audit.open("/")
     audit.keep("left-home")
-    page.click("#h-waits ~ ul a[href^='/proposals/'] >> nth=0")
+    page.click("section[aria-labelledby=h-waits] a[href^='/proposals/'] >> nth=0")
     page.click("button[formaction$='/approve/']")
     page.wait_for_selector(".alert-success")
     wait_erased(console, pk, "restricted")
@@ -161,7 +161,7 @@ def test_the_regulator_asks_for_a_month(
     reason = f"the regulator's letter ({language})"
     page.fill("#id_reason", reason)
     page.click("form:has(#id_kind) .btn-primary")
-    expect(page.locator("#h-force ~ *")).to_contain_text(reason)
+    expect(page.locator("section[aria-labelledby=h-force]")).to_contain_text(reason)
     audit.keep("month-hold")
     audit.open("/audit/retention/")
     audit.keep("month-retention")
@@ -182,7 +182,7 @@ def test_the_regulator_asks_for_a_month(
     audit.keep("month-csl")
     audit.open("/")
     audit.keep("month-home")
-    assert page.locator("#h-taken ~ *").inner_text().strip()
+    assert page.locator("section[aria-labelledby=h-taken]").inner_text().strip()
 
 
 def test_someone_read_what_they_should_not(
@@ -200,12 +200,12 @@ def test_someone_read_what_they_should_not(
     audit = visit("audit")
     page = audit.page
     audit.open("/")
-    page.wait_for_selector(f"#h-alarms ~ ul a:has-text('{name}')")
+    page.wait_for_selector(f"section[aria-labelledby=h-alarms] a:has-text('{name}')")
     audit.keep("read-home")
-    page.click(f"#h-alarms ~ ul a:has-text('{name}')")
-    expect(page.locator("#h-events ~ * tbody tr").first).to_be_visible()
+    page.click(f"section[aria-labelledby=h-alarms] a:has-text('{name}')")
+    expect(page.locator("section[aria-labelledby=h-events] tbody tr").first).to_be_visible()
     audit.keep("read-alarm")
-    page.click("#h-events ~ a, .card-header:has(#h-events) a")
+    page.click("section[aria-labelledby=h-events] .card-header a")
     page.wait_for_selector("#events tbody tr")
     choose_all(audit, f"{name} at closed doors")
     page.go_back()
@@ -213,7 +213,7 @@ def test_someone_read_what_they_should_not(
     page.select_option("#id_verdict", "incident")
     page.fill("#id_text", "Asked their manager; the account is closed for now.")
     page.click("main form[novalidate] .btn-primary")
-    expect(page.locator("#h-words ~ *").first).to_contain_text("Asked their manager")
+    expect(page.locator("section[aria-labelledby=h-words]").first).to_contain_text("Asked their manager")
     audit.keep("read-word")
 
     # Who of us read what was kept of people's words, if anybody did.
