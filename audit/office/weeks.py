@@ -1,19 +1,21 @@
 """What is unusual this week: counts of the last seven days against the four weeks before.
 
 The statistic: more than twice the median of the four weeks and at least ten more; or nothing, where
-the median is at least ten. Counts stop at search.COUNT_LIMIT.
+the median is at least ten. A log that is younger than that week has nothing usual. Counts stop at
+search.COUNT_LIMIT.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from statistics import median
 
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from audit.ledger.models import Event
 from audit.office import search
 from audit.office.filters import Filter
 
@@ -35,15 +37,18 @@ MEASURES: tuple[tuple[str | Promise, Filter], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One thing that is counted. `usual` is the median of the weeks before; `query` finds it."""
+    """One thing that is counted. `usual` is the median of the weeks before, None in the log's first
+    week; `query` finds it."""
 
     title: str | Promise
     count: int
-    usual: int
+    usual: int | None
     query: dict[str, str]
 
     @property
     def is_unusual(self) -> bool:
+        if self.usual is None:
+            return False
         if self.usual >= MORE and not self.count:
             return True
         return self.count > 2 * self.usual and self.count >= self.usual + MORE
@@ -55,10 +60,18 @@ class Measure:
 
 def now() -> list[Measure]:
     end = timezone.now()
+    is_young = _is_young(end)
     moments = [end - WEEK * (BEFORE + 1 - n) for n in range(BEFORE + 2)]
     found = []
     for title, wanted in MEASURES:
         *before, count = search.counts_between(wanted, moments)
         query = {**wanted.active(), "start": (end - WEEK).isoformat(timespec="minutes")}
-        found.append(Measure(title, min(count, search.COUNT_LIMIT), int(median(before)), query))
+        usual = None if is_young else int(median(before))
+        found.append(Measure(title, min(count, search.COUNT_LIMIT), usual, query))
     return found
+
+
+def _is_young(end: datetime) -> bool:
+    """Whether there was no log before this week."""
+    first = Event.objects.order_by("id").values_list("at", flat=True).first()
+    return first is None or first > end - WEEK

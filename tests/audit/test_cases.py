@@ -151,10 +151,12 @@ def test_the_database_itself_keeps_notes_as_they_were(guarded: Guarded) -> None:
 
 
 def test_the_home_answers_at_one_look(
-    happen: Happen, client_of: Callable[[str], Client], actor_of: ActorOf, case: Case
+    happen: Happen, client_of: Callable[[str], Client], case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(12):
         happen(Act.AUTHZ_DENIED, outcome="denied")
+    assert all(m.usual is None and not m.is_unusual for m in weeks.now())
+    monkeypatch.setattr(weeks, "_is_young", lambda _end: False)
     found = {str(m.title): m for m in weeks.now()}
     assert (found["Refusals"].count, found["Refusals"].is_unusual) == (12, True)
     page = client_of("audit").get("/").content.decode()

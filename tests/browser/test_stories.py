@@ -21,10 +21,8 @@ from tests.console_process import Console, Person
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
-def colleague(console: Console, language: str) -> tuple[str, str]:
-    """Somebody who worked here: who they are, and their one-time password."""
-    name = name_in(language, "colleague")
+def somebody(console: Console, name: str) -> tuple[str, str]:
+    """A new member of staff: who they are, and their one-time password."""
     page = console.sign_in("security").post("/people/create/", username=name, role="member")
     secret = re.search(r'id="secret">((?:[^-<]{4}-){3}[^-<]{4})<', page.text)
     assert secret, page.text[:500]
@@ -39,15 +37,6 @@ def choose_all(audit: Visitor, title: str) -> None:
     audit.page.fill("#case-title", title)
     audit.page.click("#case-form button")
     audit.page.wait_for_selector("a[href$='/audit/cases/'], #h-notes")
-
-
-def decide(visitor: Visitor, sentence: str) -> None:
-    """Approve what waits for this person and is about that."""
-    visitor.open("/proposals/")
-    visitor.page.click(f"a[href^='/proposals/']:has-text('{sentence}') >> nth=0")
-    visitor.keep("proposal")
-    visitor.page.click("button[formaction$='/approve/']")
-    visitor.page.wait_for_selector(".alert-success, .state-good")
 
 
 def verifies(archive: Path, certificate: Path) -> str:
@@ -73,11 +62,11 @@ def archive_of(audit: Visitor, console: Console, folder: Path) -> Path:
 
 
 def test_a_colleague_left_today(
-    visit: Visit, console: Console, language: str, colleague: tuple[str, str], tmp_path: Path
+    visit: Visit, console: Console, language: str, tmp_path: Path
 ) -> None:
     """What they did, what they still could do, a hold, and the wish to be erased."""
-    pk, password = colleague
-    name = name_in(language, "colleague")
+    name = name_in(language, "leaver")
+    pk, password = somebody(console, name)
     Person(console, name, password).get("/nodes/")
     security = visit("security")
     security.open(f"/people/{pk}/")
@@ -104,7 +93,9 @@ def test_a_colleague_left_today(
     page.select_option("#id_person", pk)
     page.fill("#id_reason", "a dispute about the last month")
     page.click("form:has(#id_kind) .btn-primary")
-    expect(page.locator("section[aria-labelledby=h-force]")).to_contain_text("a dispute about the last month")
+    expect(page.locator("section[aria-labelledby=h-force]")).to_contain_text(
+        "a dispute about the last month"
+    )
     audit.keep("left-hold")
 
     security.page.click("a[href$='/erase/']")
@@ -127,8 +118,6 @@ def test_a_colleague_left_today(
     page.click("main form .btn-primary")
     audit.open("/")
     assert "settled" in audit.text()
-    security.open("/")
-    security.page.goto(page.url)
     security.open("/proposals/")
     security.page.click("a[href^='/proposals/']:not([href='/proposals/']) >> nth=0")
     security.page.click("button[formaction$='/approve/']")
@@ -185,12 +174,10 @@ def test_the_regulator_asks_for_a_month(
     assert page.locator("section[aria-labelledby=h-taken]").inner_text().strip()
 
 
-def test_someone_read_what_they_should_not(
-    visit: Visit, console: Console, language: str, colleague: tuple[str, str]
-) -> None:
+def test_someone_read_what_they_should_not(visit: Visit, console: Console, language: str) -> None:
     """A burst of refusals becomes an alarm; who, what, when; a word on it, and a case."""
-    pk, password = colleague
-    name = name_in(language, "colleague")
+    name = name_in(language, "curious")
+    pk, password = somebody(console, name)
     curious = Person(console, name, password)
     for _ in range(8):
         for path in ("/people/", "/audit/events/", "/nodes/"):
@@ -213,7 +200,9 @@ def test_someone_read_what_they_should_not(
     page.select_option("#id_verdict", "incident")
     page.fill("#id_text", "Asked their manager; the account is closed for now.")
     page.click("main form[novalidate] .btn-primary")
-    expect(page.locator("section[aria-labelledby=h-words]").first).to_contain_text("Asked their manager")
+    expect(page.locator("section[aria-labelledby=h-words]").first).to_contain_text(
+        "Asked their manager"
+    )
     audit.keep("read-word")
 
     # Who of us read what was kept of people's words, if anybody did.
