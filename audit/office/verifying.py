@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from django.conf import settings
 from django.db import DatabaseError
+from django.utils import timezone
 
 from audit.ledger.actor import Actor
 from audit.ledger.certificate import Certificate, NotTrusted, read_certificate
 from audit.ledger.check import Stopped
 from audit.ledger.models import Sealer
+from audit.ledger.report import Report
 from audit.office import actions, runs
 from audit.office.models import RunState, Verification
 
@@ -38,22 +41,36 @@ def run(pk: str) -> None:
     except (psycopg.Error, DatabaseError) as error:
         runs.finish(row, RunState.FAILED, problem=str(error)[:500])
     else:
-        runs.finish(
-            row,
-            RunState.DONE,
-            exit_code=report.exit_code,
-            origin=report.origin,
-            done=report.size,
-            total=report.size,
-            findings={
-                "integrity": report.integrity,
-                "completeness": report.completeness,
-                "cannot": report.cannot,
-                "notes": report.notes,
-                "events": report.events,
-                "checkpoints": report.checkpoints,
-            },
-        )
+        runs.finish(row, RunState.DONE, **found(report))
+
+
+def keep(report: Report, *, since_last: bool, requester: str) -> Verification:
+    """A verification that somebody ran by hand: the pages know of it, too."""
+    return Verification.objects.create(
+        state=RunState.DONE,
+        since_last=since_last,
+        requester=requester,
+        finished_at=timezone.now(),
+        **found(report),
+    )
+
+
+def found(report: Report) -> dict[str, Any]:
+    """What a row keeps of a report."""
+    return {
+        "exit_code": report.exit_code,
+        "origin": report.origin,
+        "done": report.size,
+        "total": report.size,
+        "findings": {
+            "integrity": report.integrity,
+            "completeness": report.completeness,
+            "cannot": report.cannot,
+            "notes": report.notes,
+            "events": report.events,
+            "checkpoints": report.checkpoints,
+        },
+    }
 
 
 def own_certificate(path: Path) -> Certificate | None:

@@ -19,7 +19,7 @@ from audit.ledger.actor import Actor
 from audit.ledger.certificate import Certificate, NotTrusted, read_certificate
 from audit.ledger.custody import Custody, CustodyBroken
 from audit.ledger.report import BAD_INPUT, CANNOT
-from audit.office import actions, outside_heads
+from audit.office import actions, outside_heads, verifying
 from audit.office.verifier import verify
 from console.management.os_user import os_user
 
@@ -67,6 +67,11 @@ class Command(BaseCommand):
             )
         except (psycopg.Error, Error) as error:
             raise CommandError(f"The log cannot be read: {error}", returncode=CANNOT) from error
+        verifying.keep(
+            report,
+            since_last=options["since_last"],
+            requester=f"manage.py audit_verify ({os_user()})",
+        )
         for line in report.lines():
             self.stdout.write(line)
         return report.exit_code
