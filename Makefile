@@ -61,8 +61,11 @@ docs: setup ## write the pages of docs/ that come from the code
 messages: setup ## collect the texts to translate into console/locale
 	$(MANAGE) messages
 
+.venv/bin/uv: | .venv/.made
+	@$(PIP) uv
+
 .PHONY: lock
-lock: setup ## resolve requirements/*.in again; read the difference before you commit it
+lock: setup .venv/bin/uv ## resolve requirements/*.in again; read the difference before you commit it
 	$(LOCK) --universal --python-version 3.11 requirements/base.in -o requirements/base.txt
 	$(LOCK) --universal --python-version 3.11 requirements/dev.in -o requirements/dev.txt
 	$(LOCK) --no-deps --prerelease allow requirements/engines.in -o requirements/engines.txt

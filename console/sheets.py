@@ -14,6 +14,9 @@ from audit.office.visible import FORMULA, visible
 
 NUMBER = re.compile(r"^[+-]?\d{1,15}(\.\d{1,15})?$")
 WIDTH = 28
+# A cell takes so many UTF-16 units; a sign may need two.
+MOST = MAX_CELL // 2
+LEFT_OUT = " […+%d]"
 
 
 def guarded(text: str) -> str:
@@ -29,6 +32,15 @@ def as_csv(rows: list[list[str]]) -> bytes:
     return BOM + buffer.getvalue().encode()
 
 
+def _fitting(text: str) -> str:
+    """As long as a cell may be; what had to be left out is said, and is whole in a CSV."""
+    shown = visible(text, lines=True)
+    if len(shown) <= MOST:
+        return shown
+    kept = MOST - len(LEFT_OUT) - 8
+    return shown[:kept] + LEFT_OUT % (len(shown) - kept)
+
+
 def as_xlsx(rows: list[list[str]]) -> bytes:
     """Strings only: what looks like a formula, a link or a date stays what was read."""
     file = io.BytesIO()
@@ -38,8 +50,7 @@ def as_xlsx(rows: list[list[str]]) -> bytes:
     bold = book.add_format({"bold": True})
     for number, row in enumerate(rows):
         for column, value in enumerate(row):
-            shown = visible(value, lines=True)[: MAX_CELL // 2]
-            sheet.write_string(number, column, shown, style if number else bold)
+            sheet.write_string(number, column, _fitting(value), style if number else bold)
     sheet.freeze_panes(1, 0)
     sheet.set_column(0, max(map(len, rows), default=1), WIDTH)
     book.close()

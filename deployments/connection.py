@@ -5,9 +5,7 @@ What is secret of it is sealed with a key made from FUSEBOX_SECRET_KEY before it
 
 from __future__ import annotations
 
-import base64
 import json
-import os
 import re
 import ssl
 import tempfile
@@ -16,14 +14,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
+from access import sealing
 from access.errors import Invalid
 from access.said import Said, say
 
@@ -70,22 +64,17 @@ def seal(headers: Mapping[str, str], key: str) -> str:
     """The secret part as text for the database; empty when there is nothing secret."""
     if not headers and not key:
         return ""
-    nonce = os.urandom(12)
-    plain = json.dumps({"headers": dict(headers), "key": key}).encode()
-    sealed = AESGCM(_key(settings.SECRET_KEY)).encrypt(nonce, plain, PURPOSE)
-    return base64.b64encode(nonce + sealed).decode()
+    return sealing.seal(json.dumps({"headers": dict(headers), "key": key}).encode(), PURPOSE)
 
 
 def unseal(sealed: str, ca: str = "", certificate: str = "") -> Access:
     """The access as stored. Raises Unsealable."""
     if not sealed:
         return Access(ca=ca, certificate=certificate) if ca or certificate else PLAIN
-    data = base64.b64decode(sealed)
     try:
-        plain = AESGCM(_key(settings.SECRET_KEY)).decrypt(data[:12], data[12:], PURPOSE)
-    except InvalidTag as error:
+        found = json.loads(sealing.unseal(sealed, PURPOSE))
+    except sealing.Unsealable as error:
         raise Unsealable from error
-    found = json.loads(plain)
     return Access(found["headers"], ca, certificate, found["key"])
 
 
@@ -150,8 +139,3 @@ def _context(ca: str, certificate: str, key: str) -> ssl.SSLContext | None:
             chain.write_text(f"{key}\n{certificate}\n", encoding="ascii")
             context.load_cert_chain(chain, password=lambda: b"")
     return context
-
-
-@lru_cache(maxsize=2)
-def _key(secret: str) -> bytes:
-    return HKDF(SHA256(), 32, salt=None, info=PURPOSE).derive(secret.encode())

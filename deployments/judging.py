@@ -8,6 +8,7 @@ from typing import Any
 import jsonschema
 import orjson
 
+from deployments import schemas
 from deployments.scenarios import Sample
 
 Problem = dict[str, str]
@@ -42,7 +43,7 @@ def judge(schema: dict[str, Any] | None, sample: Sample, answer: Answer) -> list
 def _fields(schema: dict[str, Any], sample: Sample, text: str) -> list[Problem]:
     try:
         found = orjson.loads(text)
-        jsonschema.validate(found, schema)
+        schemas.check(found, schema)
     except orjson.JSONDecodeError:
         return [_problem("schema", "no JSON")]
     except (jsonschema.ValidationError, RecursionError) as error:

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import jsonschema
 import orjson
 from referencing.exceptions import Unresolvable
+
+from deployments import schemas
 
 MAX_PROBLEMS = 20
 MAX_DETAIL = 200
@@ -77,9 +78,8 @@ def is_truncated(usage: object, context: int) -> bool:
 
 
 def _problems(output: Any, schema: dict[str, Any]) -> Iterable[Problem]:
-    validator = jsonschema.validators.validator_for(schema)(schema)
     try:
-        errors = sorted(validator.iter_errors(output), key=lambda e: list(map(str, e.path)))
+        errors = sorted(schemas.errors(output, schema), key=lambda e: list(map(str, e.path)))
     except (Unresolvable, RecursionError) as error:
         yield Problem("", "schema", "", f"the schema cannot be used: {error}"[:MAX_DETAIL])
         return

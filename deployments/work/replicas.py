@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
 from access.said import Text, quote, say
-from deployments import fleet, ollama, scenarios
+from deployments import fleet, ollama, scenarios, schemas
 from deployments.lease import Lease
 from deployments.look import shared_tags
 from deployments.models import Deployment, GatewayReport, Node, Replica, ReplicaState, Revision
@@ -119,7 +119,7 @@ def is_language(text: str) -> bool:
 def shape_problem(text: str, schema: dict[str, object]) -> Text:
     """Why an answer is not what the schema asks for; empty when it is."""
     try:
-        jsonschema.validate(orjson.loads(text), schema)
+        schemas.check(orjson.loads(text), schema)
     except orjson.JSONDecodeError:
         return say(_("no JSON: %(answer)s"), answer=quote(text[:60]))
     except jsonschema.ValidationError as error:

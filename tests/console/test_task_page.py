@@ -158,3 +158,13 @@ def test_room_leaves_space_for_the_prompt_and_the_answer() -> None:
     revision.model.context_length = 256
     assert task_shape.room(revision) == task_shape.LEAST_ROOM
     assert task_shape.tokens("发票") == 2
+
+
+def test_what_a_cell_cannot_hold_is_said_to_be_left_out() -> None:
+    text = "x" * 40_000
+    book = openpyxl.load_workbook(io.BytesIO(sheets.as_xlsx([["a"], [text], ["y" * 16_000]])))
+    [_head, [long], [short]] = book.worksheets[0].iter_rows(values_only=True)
+    assert isinstance(long, str) and isinstance(short, str)
+    kept, mark = long.split(" […+")
+    assert kept == "x" * len(kept) and int(mark.rstrip("]")) == 40_000 - len(kept)
+    assert short == "y" * 16_000
