@@ -94,11 +94,10 @@ def _in_the_way(node: Node, serving: Replica, found: room.Room) -> Said | None:
     names = {"node": node.name, "deployment": serving.revision.deployment.name}
     most = node.server.get("at_once")
     if most and len(node.loaded) >= most:
-        return say(
-            _("%(node)s holds %(most)d model(s) at a time and serves %(deployment)s."),
-            most=most,
-            **names,
-        )
+        if most == 1:
+            return say(_("%(node)s holds 1 model at a time and serves %(deployment)s."), **names)
+        many = _("%(node)s holds %(most)d models at a time and serves %(deployment)s.")
+        return say(many, most=most, **names)
     if found.verdict is room.Verdict.UNKNOWN:
         return say(
             _(

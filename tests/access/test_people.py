@@ -79,7 +79,9 @@ def test_the_last_of_an_office_stays(actor_of: ActorOf, people: dict[str, User])
 
 
 @pytest.mark.parametrize("role", ["", "root", "system,audit", "superuser"])
-def test_the_database_itself_knows_one_role_of_four(people: dict[str, User], role: str) -> None:
+def test_case_42_the_database_itself_knows_one_role_of_four(
+    people: dict[str, User], role: str
+) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         User.objects.filter(pk=people["member"].pk).update(role=role)
 
@@ -103,7 +105,7 @@ BETWEEN = {
 }  # fmt: skip
 
 
-def test_the_three_offices_share_nothing_but_what_everybody_may() -> None:
+def test_case_42_the_three_offices_share_nothing_but_what_everybody_may() -> None:
     everyone = ROLE_ACTS[Role.MEMBER] | TOGETHER
     assert ROLE_ACTS[Role.SYSTEM] & ROLE_ACTS[Role.AUDIT] == everyone
     assert ROLE_ACTS[Role.SECURITY] & ROLE_ACTS[Role.AUDIT] == everyone | BETWEEN

@@ -245,7 +245,7 @@ def test_a_scenario_edited_meanwhile_is_not_tried_on(actor_of: ActorOf, model: M
     operation = ask(actor_of("system"), [model])
     changed = {**operation.arguments, "recipe": "other"}
     Operation.objects.filter(pk=operation.pk).update(arguments=changed)
-    assert "begin again" in ended(operation).problem
+    assert "begin again" in str(ended(operation).problem)
 
 
 def test_a_model_that_vanished_is_named_and_the_others_are_tried(

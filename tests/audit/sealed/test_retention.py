@@ -160,7 +160,9 @@ def test_the_floors_of_the_database_are_those_of_the_acts(house: Sealed) -> None
 @pytest.mark.parametrize(
     ("days", "outside"), [(182, 1096), (0, 1096), (365, 1095), (40_000, 40_000)]
 )
-def test_nothing_below_the_floor_is_accepted(house: Sealed, days: int, outside: int) -> None:
+def test_case_46_nothing_below_the_floor_is_accepted(
+    house: Sealed, days: int, outside: int
+) -> None:
     with pytest.raises(Invalid):
         actions.set_retention(
             actor=who("audit"), days=days, outside_days=outside, reason="we need room"
@@ -170,7 +172,7 @@ def test_nothing_below_the_floor_is_accepted(house: Sealed, days: int, outside: 
     assert retention.policy().days == 365
 
 
-def test_the_environment_cannot_lower_the_floor(house: Sealed, settings: Settings) -> None:
+def test_case_46_the_environment_cannot_lower_the_floor(house: Sealed, settings: Settings) -> None:
     settings.RETENTION_FLOOR_DAYS = 30
     with pytest.raises(ImproperlyConfigured):
         actions.prune(actor=BEAT)
@@ -182,7 +184,7 @@ def test_the_environment_cannot_lower_the_floor(house: Sealed, settings: Setting
         actions.set_retention(actor=who("audit"), days=390, outside_days=1096, reason="r")
 
 
-def test_the_database_refuses_below_the_floor_whoever_writes(house: Sealed) -> None:
+def test_case_46_the_database_refuses_below_the_floor_whoever_writes(house: Sealed) -> None:
     for role in (house.web, house.superuser):
         with psycopg.connect(role) as outside, pytest.raises(psycopg.Error):
             outside.execute(
@@ -286,7 +288,7 @@ def test_the_web_removes_nothing_by_itself(house: Sealed) -> None:
 
 
 @pytest.mark.parametrize("first", ["hold", "prune"])
-def test_a_hold_set_at_the_same_moment_wins_or_the_removal_is_logged(
+def test_case_45_a_hold_set_at_the_same_moment_wins_or_the_removal_is_logged(
     house: Sealed, first: str
 ) -> None:
     """Two sessions: one has the lock, the other comes while it is held."""
