@@ -252,7 +252,7 @@ def _columns(
         "object_type": first.type,
         "object_id": clean_text(first.id, 200),
         "object_label": "" if first.personal else clean_text(first.label, 200),
-        "deployment": clean_text(deployment.label, 200),
+        "deployment": "" if deployment.personal else clean_text(deployment.label, 200),
         "request_id": envelope["req"].get("id", ""),
     }
 
