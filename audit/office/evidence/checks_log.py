@@ -9,6 +9,7 @@ import psycopg
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from audit.ledger import guards
@@ -31,8 +32,14 @@ from audit.office.evidence.finding import (
 )
 from audit.office.models import SILENT, Hold, OutsideCopy, RunState, Verification
 from audit.office.outside_models import TimeStamp, Witness
+from audit.office.reading import OUTCOME_NAMES
 
 FRESH = timedelta(hours=48)
+SEALER_STATES: dict[str, str | Promise] = {
+    SealerState.SEALING: _("sealing"),
+    SealerState.ROLLBACK: _("set back"),
+    SealerState.BROKEN: _("broken"),
+}
 REQUIRED = ("act", "outcome", "at", "actor_kind", "leaf")
 
 
@@ -71,7 +78,7 @@ def fields() -> Finding:
             _("Required columns: %(columns)s. Last event: %(act)s, %(outcome)s, %(last)s."),
             columns=", ".join(n for n in REQUIRED if n in required),
             act=last.act if last else "–",
-            outcome=last.outcome if last else "–",
+            outcome=OUTCOME_NAMES.get(last.outcome, last.outcome) if last else "–",
             last=told(last),
         ),
     )
@@ -86,7 +93,10 @@ def append_only() -> Finding:
     return Finding(
         verdict,
         say(
-            _("The console signs in as %(role)s, which may add events and read them."),
+            _(
+                "The console signs in as %(role)s, which may add events and read them, and have"
+                " nothing taken away but what retention and erasure account for."
+            ),
             role=str(row and row[0]),
         ),
         say(_("Triggers and rights asked of the database: all stand."))
@@ -113,7 +123,9 @@ def verified() -> Finding:
         RED if bad else ATTENTION if old or code not in (None, FINE) else OK,
         say(_("Verified every night, and whenever the audit administrator asks.")),
         say(
-            _("Last verification: %(outcome)s, %(last)s."), outcome=event.outcome, last=told(event)
+            _("Last verification: %(outcome)s, %(last)s."),
+            outcome=OUTCOME_NAMES.get(event.outcome, event.outcome),
+            last=told(event),
         ),
     )
 
@@ -136,7 +148,7 @@ def sealer() -> Finding:
         say(where),
         say(
             _("State %(state)s, heard of at %(beat)s UTC, %(size)s events sealed."),
-            state=row.state,
+            state=SEALER_STATES.get(row.state, row.state),
             beat=f"{row.beat_at:%Y-%m-%d %H:%M:%S}",
             size=row.size,
         ),
