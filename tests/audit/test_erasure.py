@@ -24,7 +24,7 @@ from audit.office import actions, erasures, search
 from audit.office.content import keeping, restricted, store
 from audit.office.content.keys import KeyGone
 from audit.office.filters import Filter
-from audit.office.models import CapturePolicy, Content, Erasure, Hold
+from audit.office.models import CapturePolicy, Content, Erasure, Hold, SeenAddress
 from audit.office.reading import Reading
 from tests.audit.conftest import Happen
 from tests.audit.test_content import DEPLOYMENT, ActorOf, keep, keys, opened, policy
@@ -107,8 +107,12 @@ def test_case_43_an_erased_person_is_gone_and_the_events_stay(
 def test_the_account_is_a_number_that_cannot_come_back(
     leaver: User, actor_of: ActorOf, no_floor: None
 ) -> None:
+    seen = {"network": "10.9.8.7", "last_at": timezone.now()}
+    SeenAddress.objects.create(person_id=str(leaver.pk), **seen)
+    SeenAddress.objects.create(person_id="somebody else", **seen)
     erase(leaver, actor_of)
     leaver.refresh_from_db()
+    assert [row.person_id for row in SeenAddress.objects.all()] == ["somebody else"]
     assert leaver.username.startswith("erased-") and not leaver.display_name
     with pytest.raises(WrongState):
         access.enable_user(actor=actor_of("security"), user=leaver)

@@ -13,7 +13,7 @@ from django.contrib.sessions.models import Session
 from django.db.models import Q
 from django.db.models.functions import Lower
 
-from audit.office.models import Export, SavedSearch, Verification
+from audit.office.models import Export, SavedSearch, SeenAddress, Verification
 
 Clear = Callable[[UUID, Collection[str]], object]
 GONE = "–"
@@ -34,6 +34,7 @@ def clear(person: UUID, names: Collection[str]) -> None:
     for queried in (Export, SavedSearch):
         _searches(queried, {str(person), *lower})
     SavedSearch.objects.filter(owner_id=person).delete()
+    SeenAddress.objects.filter(person_id=str(person)).delete()
     AccessAttempt.objects.annotate(low=Lower("username")).filter(low__in=lower).delete()
     for session in Session.objects.iterator():
         if session.get_decoded().get("_auth_user_id") == str(person):
