@@ -33,18 +33,21 @@ Value = str | int | bool | None
 class Line:
     """One row of the difference that both people are shown. `label` is an English message id
     (mark it with gettext_noop), short: it is the name of the field in the log, too;
-    of a `private` value (a name) the log keeps a commitment only."""
+    of a `private` value (a name) the log keeps a commitment only. The values of a `worded` line are
+    message ids, too."""
 
     label: str
     old: Value
     new: Value
     private: bool = False
+    worded: bool = False
 
     def as_change(self) -> Change:
         return Change(self.label, self.old, self.new, private=self.private)
 
     def as_json(self) -> dict[str, Value]:
-        return {"label": self.label, "old": self.old, "new": self.new, "private": self.private}
+        shown = {"label": self.label, "old": self.old, "new": self.new, "private": self.private}
+        return {**shown, "worded": True} if self.worded else shown
 
 
 def unchanged(_arguments: Arguments) -> str:

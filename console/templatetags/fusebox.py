@@ -97,10 +97,13 @@ def message(text: str) -> str:
 
 
 @register.simple_tag
-def told(value: str | int | bool | None) -> str:
-    """A value of a difference: yes, no, a number, a text, or a dash for nothing."""
+def told(value: str | int | bool | None, *, worded: bool = False) -> str:
+    """A value of a difference: yes, no, a number, a text, or a dash for nothing. worded: a text of
+    ours, in the reader's language."""
     if isinstance(value, bool):
         return _("yes") if value else _("no")
+    if worded and value:
+        return _(str(value))
     return "–" if value is None or value == "" else str(value)
 
 

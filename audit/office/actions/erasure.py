@@ -53,7 +53,7 @@ def request_erasure(*, actor: Actor, person: User, basis: str, reason: str) -> P
         # The proposal stays for ever: it knows the account, not the name.
         target=Obj("user", str(person.pk)),
         difference=[
-            Line(gettext_noop("ground"), None, BASES[basis]),
+            Line(gettext_noop("ground"), None, BASES[basis], worded=True),
             Line(gettext_noop("captured content"), _contents(person.pk), 0),
             Line(gettext_noop("legal hold"), keeping.is_held(person.pk), None),
         ],

@@ -16,6 +16,7 @@ from access import policy, second_person
 from access.errors import Invalid, Missing, WrongState
 from access.models import Proposal
 from access.roles import Role
+from access.said import english
 from access.second_person import Arguments, Line
 from audit.ledger import log
 from audit.ledger.actor import Actor
@@ -29,6 +30,7 @@ from audit.office.models import Hold, HoldKind, RetentionPolicy
 DAYS = gettext_noop("Events are kept (days)")
 OUTSIDE = gettext_noop("Exports and what was sent outside (days)")
 RELEASE = gettext_noop("Hold in force")
+KIND = gettext_noop("Hold")
 COVERS = gettext_noop("It covers")
 MAX_REASON = 500
 MAX_HOLDS = 1000
@@ -138,7 +140,11 @@ def release_hold(*, actor: Actor, hold: Hold, reason: str) -> Proposal:
         actor=actor,
         act=Act.AUDIT_RELEASE_HOLD,
         target=Obj("hold", str(hold.pk), hold.kind),
-        difference=[Line(RELEASE, True, False), Line(COVERS, _words(hold), None)],
+        difference=[
+            Line(RELEASE, True, False),
+            Line(KIND, english(HoldKind(hold.kind).label), None, worded=True),
+            Line(COVERS, _words(hold), None),
+        ],
         arguments={"hold": str(hold.pk)},
         reason=reason,
     )
@@ -250,7 +256,7 @@ def _held(row: Hold) -> list[Obj]:
 def _words(row: Hold) -> str:
     if row.kind == HoldKind.PERIOD:
         return f"{_text(row.from_at)} – {_text(row.to_at)}"
-    return f"{row.kind} {row.label or row.value}"
+    return row.label or row.value
 
 
 def _text(moment: Any) -> str | None:

@@ -25,7 +25,7 @@ def request_new_key(*, actor: Actor, reason: str) -> Proposal:
         actor=actor,
         act=Act.AUDIT_NEW_KEY,
         target=Obj("log", "key"),
-        difference=[Line(KEY, proofs.key_in_use(), NEW)],
+        difference=[Line(KEY, proofs.key_in_use(), NEW, worded=True)],
         arguments={},
         reason=reason,
     )
