@@ -9,14 +9,13 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_noop, override
 
 from access import actions as access
 from access import policy, second_person
 from access.errors import Invalid, Missing, WrongState
 from access.models import Proposal
 from access.roles import Role
-from access.said import english
 from access.second_person import Arguments, Line
 from audit.ledger import log
 from audit.ledger.actor import Actor
@@ -142,7 +141,7 @@ def release_hold(*, actor: Actor, hold: Hold, reason: str) -> Proposal:
         target=Obj("hold", str(hold.pk), hold.kind),
         difference=[
             Line(RELEASE, True, False),
-            Line(KIND, english(HoldKind(hold.kind).label), None, worded=True),
+            Line(KIND, _kind(hold), None, worded=True),
             Line(COVERS, _words(hold), None),
         ],
         arguments={"hold": str(hold.pk)},
@@ -251,6 +250,12 @@ def _held(row: Hold) -> list[Obj]:
         return []
     kind = "user" if row.kind == HoldKind.PERSON else row.kind
     return [Obj(kind, row.value, row.label)]
+
+
+def _kind(row: Hold) -> str:
+    """The message id of what it is on."""
+    with override("en"):
+        return str(HoldKind(row.kind).label)
 
 
 def _words(row: Hold) -> str:
