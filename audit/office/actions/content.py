@@ -209,8 +209,7 @@ def _expire_some(actor: Actor) -> int:
     with transaction.atomic():
         retention.lock()
         late = Content.objects.filter(expires_at__lte=timezone.now()).order_by("expires_at")
-        held = keeping.held_content(late.values_list("pk", flat=True))
-        gone = list(late.exclude(pk__in=held).values_list("pk", flat=True)[:BATCH])
+        gone = list(keeping.free_content(late).values_list("pk", flat=True)[:BATCH])
         count, _each = Content.objects.filter(pk__in=gone).delete()
         if count:
             log.record(

@@ -158,10 +158,10 @@ def _destroy_words(erasure: Erasure) -> tuple[int, bool]:
     rows = Content.objects.filter(person_id=erasure.person_id)
     with transaction.atomic():
         retention.lock()
-        held = keeping.held_content(rows.values_list("pk", flat=True))
-        needed = {store.scope_of(row) for row in rows.filter(pk__in=held)}
+        held = list(keeping.held_content(rows))
+        needed = {store.scope_of(row) for row in held}
         store.keys().destroy_person(erasure.person_id, but=needed)
-        count, _each = rows.exclude(pk__in=held).delete()
+        count, _each = rows.exclude(pk__in=[row.pk for row in held]).delete()
         contents = erasure.contents + count
         Erasure.objects.filter(pk=erasure.pk).update(contents=contents)
     erasure.contents = contents

@@ -8,13 +8,16 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import BooleanField, QuerySet
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from audit.office import retention
-from audit.office.models import Hold, HoldKind
+from audit.office.models import Content, Hold, HoldKind
 from audit.office.search import first_id
 
-CONTENT = "SELECT c.id FROM office_content c WHERE c.id = ANY(%s) AND office_content_held(c)"
+# The database's own answer, which also refuses to delete what is held.
+ON_HOLD = RawSQL("office_content_held(office_content)", (), output_field=BooleanField())
 EVENTS = "SELECT e.id FROM ledger_event e WHERE e.id = ANY(%s) AND EXISTS (SELECT office_holds(e))"
 
 
@@ -38,18 +41,19 @@ def is_held(person: UUID) -> bool:
     return Hold.objects.filter(kind=HoldKind.PERSON, value=str(person), released_at=None).exists()
 
 
-def held_content(ids: Iterable[UUID]) -> set[UUID]:
+def held_content(rows: QuerySet[Content]) -> QuerySet[Content]:
     """Those of some content that a legal hold covers: its person, its deployment, its time or its
     event."""
-    return _ids(CONTENT, ids)
+    return rows.filter(ON_HOLD)
+
+
+def free_content(rows: QuerySet[Content]) -> QuerySet[Content]:
+    """Those of some content that no hold covers."""
+    return rows.exclude(ON_HOLD)
 
 
 def held_events(ids: Iterable[UUID]) -> set[UUID]:
     """Those of some events that a legal hold covers."""
-    return _ids(EVENTS, ids)
-
-
-def _ids(query: str, ids: Iterable[UUID]) -> set[UUID]:
     with connection.cursor() as cursor:
-        cursor.execute(query, [list(ids)])
+        cursor.execute(EVENTS, [list(ids)])
         return {row[0] for row in cursor.fetchall()}

@@ -73,8 +73,8 @@ def content() -> Finding:
         policies.order_by("deployment_name").values_list("deployment_name", flat=True)
     )
     texts = Content.objects.all()
-    late = texts.filter(expires_at__lte=timezone.now() - LATE).values_list("pk", flat=True)
-    overdue = len(set(late) - keeping.held_content(late))
+    late = texts.filter(expires_at__lte=timezone.now() - LATE)
+    overdue = keeping.free_content(late).count()
     return Finding(
         RED if overdue else ATTENTION if names or texts.exists() else OK,
         say(_("Kept of prompts and answers: nothing, but where two people decided it (%(names)s)."),
