@@ -11,7 +11,7 @@ import psycopg
 Connection = psycopg.Connection[tuple[Any, ...]]
 TABLES = (
     "event", "personal", "mention", "leaf", "subtree", "checkpoint", "tree", "signingkey",
-    "acknowledgement", "erased", "removedspan", "removednumbers",
+    "acknowledgement", "erased", "removedspan", "removednumbers", "keychange",
 )  # fmt: skip
 REFUSE = "the audit log is append-only"
 # Personal values may disappear where an erasure names their event, or go with their event: this

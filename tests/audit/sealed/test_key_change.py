@@ -77,3 +77,10 @@ def test_a_change_that_was_cut_off_is_made_by_the_next_sealer(
     house.seal()
     assert SigningKey.objects.count() == 2
     assert house.verify(own_head=True).exit_code == FINE
+
+
+def test_a_guard_of_the_decision_that_is_gone_is_found(house: Sealed) -> None:
+    with psycopg.connect(house.superuser) as connection:
+        connection.execute("DROP TRIGGER ledger_keychange_append_only ON ledger_keychange")
+    found = house.verify().integrity
+    assert any("ledger_keychange_append_only is missing" in text for text in found)
