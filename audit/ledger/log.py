@@ -88,6 +88,11 @@ def approval() -> Mapping[str, Any]:
     return _approval.get()
 
 
+def approval_id() -> uuid.UUID:
+    """The proposal that is being applied. Raises KeyError when there is none."""
+    return uuid.UUID(approval()["id"])
+
+
 def writer_name(kind: str) -> str:
     """`kind@host/pid`: which process wrote an event."""
     return f"{kind}@{socket.gethostname()}/{os.getpid()}"

@@ -64,4 +64,4 @@ def _account(arguments: Arguments) -> str:
 def _leave_word(actor: Actor, _arguments: Arguments) -> object:
     """For the sealer, which looks for it every few seconds and records the change itself."""
     policy.require(actor, Act.AUDIT_NEW_KEY)
-    return KeyChange.objects.create(proposal_id=UUID(log.approval()["id"]))
+    return KeyChange.objects.create(proposal_id=log.approval_id())

@@ -166,7 +166,7 @@ def _set_retention(actor: Actor, arguments: Arguments) -> RetentionPolicy:
     _possible(days, outside_days)
     before = retention.policy()
     made = RetentionPolicy.objects.create(
-        days=days, outside_days=outside_days, proposal_id=_approval()
+        days=days, outside_days=outside_days, proposal_id=log.approval_id()
     )
     log.record(
         actor,
@@ -187,7 +187,7 @@ def _policy_now(_arguments: Arguments) -> str:
 def _release(actor: Actor, arguments: Arguments) -> Hold:
     policy.require(actor, Act.AUDIT_RELEASE_HOLD, arguments["hold"])
     row = Hold.objects.get(pk=arguments["hold"])
-    row.released_at, row.release_id = timezone.now(), _approval()
+    row.released_at, row.release_id = timezone.now(), log.approval_id()
     row.save(update_fields=["released_at", "release_id"])
     log.record(actor, Act.AUDIT_RELEASE_HOLD, Obj("hold", str(row.pk), row.kind), *_held(row))
     # What it kept of people who are to be erased is looked at again at once.
@@ -200,11 +200,6 @@ def _hold_now(arguments: Arguments) -> str:
     if row is None:
         raise Missing(_("There is no such hold."))
     return f"hold {row.pk} {row.released_at}"
-
-
-def _approval() -> UUID:
-    """The proposal that is being applied."""
-    return UUID(log.approval()["id"])
 
 
 def _possible(days: int, outside_days: int) -> None:
