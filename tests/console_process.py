@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import psycopg
 
+from audit.ledger.rows import FILE
 from console.embedded.installation import Installation
 from tests.ports import free_port
 
@@ -108,9 +109,12 @@ class Console:
         return sorted(found)
 
     def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """Ask the console's own database, as the web's role."""
+        """Ask the console's own database, as the web's role; of the log, with what was just taken
+        in."""
         url = self.installation.environment()["DATABASE_URL"]
         with psycopg.connect(url, autocommit=True) as connection:
+            if "ledger_event" in sql:
+                connection.execute(FILE, [5000])
             cursor = connection.execute(sql, values)  # type: ignore[arg-type]
             return cursor.fetchall() if cursor.description else []
 

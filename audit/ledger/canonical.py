@@ -17,6 +17,7 @@ MAX_LEAF_BYTES = 16 * 1024
 MAX_SAFE_INTEGER = 2**53 - 1
 MAX_TEXT = 1024
 BLOCK_BYTES = 64
+_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 _INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 
 
@@ -40,7 +41,16 @@ def canonical(value: Mapping[str, Any]) -> bytes:
     Raises NotCanonical for anything outside our subset, and for more than MAX_LEAF_BYTES.
     """
     _check(value)
-    data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return encoded(value)
+
+
+def encoded(value: Mapping[str, Any]) -> bytes:
+    """`canonical` of a value that is made of text, integers, booleans, None and their containers,
+    with ASCII keys: what is left to be asked is how large an integer is, and the whole."""
+    try:
+        data = orjson.dumps(value, option=_OPTIONS)
+    except TypeError as error:
+        raise NotCanonical(str(error)) from error
     if len(data) > MAX_LEAF_BYTES:
         raise NotCanonical(f"an event may have {MAX_LEAF_BYTES} bytes, this one has {len(data)}")
     return data
@@ -61,7 +71,7 @@ def _check(value: object) -> None:
     if kind is str or kind is bool or value is None:
         return
     if kind is dict or isinstance(value, Mapping):
-        _check_keys(value)  # type: ignore[arg-type]
+        check_keys(value)  # type: ignore[arg-type]
         for inner in value.values():  # type: ignore[attr-defined]
             if type(inner) is not str:
                 _check(inner)
@@ -75,7 +85,8 @@ def _check(value: object) -> None:
         raise NotCanonical(f"{kind.__name__} has no place in an event")
 
 
-def _check_keys(value: Mapping[str, Any]) -> None:
+def check_keys(value: Mapping[str, Any]) -> None:
+    """Raises NotCanonical for a key that is not ASCII text."""
     try:
         if "".join(value).isascii():
             return

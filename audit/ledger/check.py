@@ -38,6 +38,11 @@ COPY (SELECT e.id, e.leaf, e.leaf_hash, e.boot, e.wseq, {columns}, p.key, p."val
       FROM ledger_event e LEFT JOIN ledger_personal p ON p.event_id = e.id
       WHERE e.id >= '{since}' ORDER BY e.id) TO STDOUT (FORMAT binary)
 """
+WAITING = """
+SELECT count(*), count(*) FILTER (WHERE created_at < now() - %s * interval '1 s') FROM (
+    SELECT e.created_at FROM ledger_pending p LEFT JOIN ledger_event e ON e.id = p.event_id
+    UNION ALL SELECT created_at FROM ledger_intake) AS waiting
+"""
 NUMBERS_BEFORE = """
 SELECT later.boot, (SELECT e.wseq FROM ledger_event e WHERE e.boot = later.boot
                     AND e.wseq IS NOT NULL AND e.id < %(first)s ORDER BY e.wseq DESC LIMIT 1)
@@ -294,11 +299,7 @@ class Verification:
                 self.report.incomplete(f"event {event_id} is not sealed and does not wait for it")
 
     def _waiting(self, connection: Connection) -> None:
-        row = connection.execute(
-            "SELECT count(*), count(*) FILTER (WHERE e.created_at < now() - %s * interval '1 s')"
-            " FROM ledger_pending p LEFT JOIN ledger_event e ON e.id = p.event_id",
-            [LATE_S],
-        ).fetchone()
+        row = connection.execute(WAITING, [LATE_S]).fetchone()
         count, late = row or (0, 0)
         if count:
             self.report.notes.append(f"{count} events wait to be sealed")

@@ -6,16 +6,25 @@ carries keyed commitments to them, so that they can be erased while the log stil
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from audit.ledger.actor import Actor
+from audit.ledger.actor import Actor, Origin
 from audit.ledger.acts import Act
-from audit.ledger.canonical import Committer, canonical, clean_text, leaf_hash
+from audit.ledger.canonical import (
+    Committer,
+    NotCanonical,
+    check_keys,
+    clean_text,
+    encoded,
+    leaf_hash,
+)
 from audit.ledger.identifiers import stamp
 
 SCHEMA_VERSION = 1
@@ -69,28 +78,73 @@ class Draft:
 OUTCOMES = ("success", "failure", "denied", "error", "aborted")
 
 
-@dataclass(frozen=True, slots=True)
 class Writer:
     """A process that writes events of its own transactions, numbered without a gap per boot."""
 
-    name: str
-    boot: UUID
+    __slots__ = ("boot", "name", "text")
+
+    def __init__(self, name: str, boot: UUID) -> None:
+        self.name, self.boot, self.text = name, boot, str(boot)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Event:
-    """One event, ready to be stored: the leaf as it will be sealed and what is kept beside it."""
+    """One event, ready to be stored: the leaf as it will be sealed and what is kept beside it.
 
+    personal: the key of the commitments, the address, the values that the commitments stand for.
+    """
+
+    draft: Draft
     id: UUID
+    at: datetime
     leaf: bytes
-    leaf_hash: bytes
-    columns: dict[str, Any]
     personal: dict[str, Any]
-    mentions: tuple[str, ...]
+    writer: Writer | None
+    wseq: int | None
+
+    @property
+    def leaf_hash(self) -> bytes:
+        return leaf_hash(self.leaf)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The copies to search by; the leaf is the evidence, these only find it. Of what goes
+        through the intake the database makes them itself, of the leaf."""
+        draft, writer = self.draft, self.writer
+        first = draft.objects[0] if draft.objects else Obj("", "")
+        deployment = next((o for o in draft.objects if o.type == "deployment"), Obj("", ""))
+        return {
+            "at": self.at,
+            "writer": writer.name if writer else "",
+            "boot": writer.boot if writer else None,
+            "wseq": self.wseq,
+            "act": draft.act.value,
+            "outcome": draft.outcome,
+            "severity": draft.act.severity,
+            "actor_kind": draft.actor.kind.value,
+            "actor_id": draft.actor.id,
+            "key_id": draft.actor.key_id,
+            "object_type": first.type,
+            "object_id": clean_text(first.id, 200),
+            "object_label": "" if first.personal else clean_text(first.label, 200),
+            "deployment": "" if deployment.personal else clean_text(deployment.label, 200),
+            "request_id": clean_text(draft.actor.origin.request_id, 256),
+        }
+
+    @property
+    def mentions(self) -> tuple[str, ...]:
+        """The ids of the objects after the first, each once, and of the proposal that let it
+        happen."""
+        ids = [clean_text(obj.id, 200) for obj in self.draft.objects[1:MAX_ITEMS] if obj.id]
+        if self.draft.appr:
+            ids.append(str(self.draft.appr["id"]))
+        return tuple(dict.fromkeys(ids))
 
 
 class _Commitments:
     """Gathers personal values and the commitments that stand for them in the envelope."""
+
+    __slots__ = ("_commit", "hashes", "key", "values")
 
     def __init__(self) -> None:
         self.key = os.urandom(32)
@@ -122,54 +176,66 @@ def build(
     event_id, made_ns = stamp()
     moment = now or EPOCH + timedelta(microseconds=made_ns // 1000)
     red = _Commitments()
-    envelope: dict[str, Any] = {
-        "v": SCHEMA_VERSION,
-        "log": log,
-        "id": str(event_id),
-        "t": _text(moment),
-        **_content(draft, red),
-    }
+    envelope = _envelope(draft, red)
+    envelope["v"] = SCHEMA_VERSION
+    envelope["log"] = log
+    envelope["id"] = str(event_id)
+    envelope["t"] = _text(moment)
     if writer is not None:
-        envelope |= {"writer": writer.name, "boot": str(writer.boot), "wseq": wseq}
-    red.add("src.ip", draft.actor.origin.ip)
-    red.add("src.ua", draft.actor.origin.user_agent[:512])
+        envelope["writer"], envelope["boot"], envelope["wseq"] = writer.name, writer.text, wseq
+    origin = draft.actor.origin
+    red.add("src.ip", origin.ip)
+    red.add("src.ua", origin.user_agent[:512])
     if red.hashes:
+        check_keys(red.hashes)
         envelope["red"] = red.hashes
-    leaf = canonical(envelope)
-    return Event(
-        id=event_id,
-        leaf=leaf,
-        leaf_hash=leaf_hash(leaf),
-        columns=_columns(draft, envelope, moment, writer, wseq),
-        personal={"key": red.key, "ip": red.values.get("src.ip", ""), "values": red.values},
-        mentions=_mentions(draft),
-    )
+    leaf = encoded(envelope)
+    if b"\\u0000" in leaf and "\x00" in leaf.decode("unicode_escape", "replace"):
+        raise NotCanonical("NUL has no place in an event")
+    personal = {"key": red.key, "ip": red.values.get("src.ip", ""), "values": red.values}
+    return Event(draft, event_id, moment, leaf, personal, writer, wseq)
 
 
 def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
-def _content(draft: Draft, red: _Commitments) -> dict[str, Any]:
-    """What happened; personal values go to `red`."""
-    content: dict[str, Any] = {
-        "cat": draft.act.category,
-        "act": draft.act.value,
+def _envelope(draft: Draft, red: _Commitments) -> dict[str, Any]:
+    """What happened, as values that `canonical.encoded` takes; personal values go to `red`."""
+    act, actor = draft.act, draft.actor
+    name, category, severity = _facts(act)
+    envelope: dict[str, Any] = {
+        "cat": category,
+        "act": name,
         "outcome": draft.outcome,
-        "sev": draft.act.severity,
-        "actor": _actor(draft.actor, red),
-        "authz": {"permission": draft.permission or draft.act.value, "rule": draft.rule},
+        "sev": severity,
+        "actor": _actor(actor, red),
+        "authz": {"permission": draft.permission or name, "rule": draft.rule},
         "obj": [_object(obj, i, red) for i, obj in enumerate(draft.objects[:MAX_ITEMS])],
-        "req": _request(draft.actor),
+        "req": _request(actor.origin),
     }
     if draft.reason:
-        content["reason"] = clean_text(draft.reason)
+        envelope["reason"] = clean_text(draft.reason)
     if draft.changes:
-        content["chg"] = [_change(c, red) for c in draft.changes[:MAX_ITEMS]]
-    for name in ("ai", "use", "details", "content", "appr"):
-        if value := getattr(draft, name):
-            content[name] = {k: _plain(v) for k, v in value.items()}
-    return content
+        envelope["chg"] = [_change(c, red) for c in draft.changes[:MAX_ITEMS]]
+    if draft.ai:
+        envelope["ai"] = plain(draft.ai)
+    if draft.use:
+        envelope["use"] = plain(draft.use)
+    if draft.details:
+        envelope["details"] = plain(draft.details)
+    if draft.content:
+        envelope["content"] = plain(draft.content)
+    if draft.appr:
+        envelope["appr"] = plain(draft.appr)
+    return envelope
+
+
+@functools.cache
+def _facts(act: Act) -> tuple[str, str, int]:
+    return act.value, act.category, act.severity
 
 
 def _object(obj: Obj, index: int, red: _Commitments) -> dict[str, str]:
@@ -196,10 +262,15 @@ def _actor(actor: Actor, red: _Commitments) -> dict[str, str]:
     return value
 
 
-def _request(actor: Actor) -> dict[str, str]:
-    origin = actor.origin
-    values = {"id": origin.request_id, "method": origin.method, "route": origin.route}
-    return {k: clean_text(v, 256) for k, v in values.items() if v}
+def _request(origin: Origin) -> dict[str, str]:
+    value = {}
+    if origin.request_id:
+        value["id"] = clean_text(origin.request_id, 256)
+    if origin.method:
+        value["method"] = clean_text(origin.method, 256)
+    if origin.route:
+        value["route"] = clean_text(origin.route, 256)
+    return value
 
 
 def _change(change: Change, red: _Commitments) -> dict[str, Any]:
@@ -211,55 +282,35 @@ def _change(change: Change, red: _Commitments) -> dict[str, Any]:
             red.add(name, str(content))
             value[f"{side}_c"] = red.hashes.get(name, "")
         else:
-            value[side] = _plain(content)
+            value[side] = _value(content)
     return value
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Its values as they may stand in an event. Raises NotCanonical for what may not."""
+    made = {key: _value(inner) for key, inner in value.items()}
+    check_keys(made)
+    return made
+
+
+def _value(value: Any) -> Any:
     """Text cleaned, floats as text (an event has no floats), containers through and through."""
-    if isinstance(value, str):
+    kind = type(value)
+    if kind is str:
         return clean_text(value)
-    if isinstance(value, float):
-        return format(value, ".6g")
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in list(value.items())[:MAX_ITEMS]}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value[:MAX_ITEMS]]
+    if kind is int or kind is bool or value is None:
+        return value
+    match value:
+        case str():
+            value = clean_text(str(value))
+        case float():
+            value = format(value, ".6g")
+        case Mapping():
+            value = plain({str(k): v for k, v in islice(value.items(), MAX_ITEMS)})
+        case list() | tuple():
+            value = [_value(v) for v in value[:MAX_ITEMS]]
+        case int():
+            value = int(value)
+        case _:
+            raise NotCanonical(f"{kind.__name__} has no place in an event")
     return value
-
-
-def _columns(
-    draft: Draft,
-    envelope: Mapping[str, Any],
-    moment: datetime,
-    writer: Writer | None,
-    wseq: int | None,
-) -> dict[str, Any]:
-    """The copies to search by; the leaf is the evidence, these only find it."""
-    first = draft.objects[0] if draft.objects else Obj("", "")
-    deployment = next((o for o in draft.objects if o.type == "deployment"), Obj("", ""))
-    return {
-        "at": moment,
-        "writer": writer.name if writer else "",
-        "boot": writer.boot if writer else None,
-        "wseq": wseq,
-        "act": draft.act.value,
-        "outcome": draft.outcome,
-        "severity": draft.act.severity,
-        "actor_kind": draft.actor.kind.value,
-        "actor_id": draft.actor.id,
-        "key_id": draft.actor.key_id,
-        "object_type": first.type,
-        "object_id": clean_text(first.id, 200),
-        "object_label": "" if first.personal else clean_text(first.label, 200),
-        "deployment": "" if deployment.personal else clean_text(deployment.label, 200),
-        "request_id": envelope["req"].get("id", ""),
-    }
-
-
-def _mentions(draft: Draft) -> tuple[str, ...]:
-    """The ids of the objects after the first, each once, and of the proposal that let it happen."""
-    ids = [clean_text(obj.id, 200) for obj in draft.objects[1:MAX_ITEMS] if obj.id]
-    if draft.appr:
-        ids.append(str(draft.appr["id"]))
-    return tuple(dict.fromkeys(ids))

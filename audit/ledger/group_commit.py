@@ -1,8 +1,11 @@
 """Events of the inference path: whatever queued during the last COMMIT goes into the next one.
 
-A waiter is released only after COMMIT. When the database cannot be written the writer refuses new
-events at once (the gateway answers 503), keeps those it accepted, and stores them when it is back:
-same ids, same numbers, so that a COMMIT whose answer was lost is not stored twice.
+A waiter is released only after COMMIT. Events go into the intake, which has no index but its key;
+the sealer files them where they are found (`ledger_file`), and if it does not, this process does.
+
+When the database cannot be written the writer refuses new events at once (the gateway answers
+503), keeps those it accepted, and stores them when it is back: same ids, same numbers, so that a
+COMMIT whose answer was lost is not filed twice.
 
 A process that was silent for too long is closed by the sealer, which ends the requests that it
 left open. Should it come back, it finds itself fenced: it begins anew and ends none of them.
@@ -17,6 +20,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import psycopg
 
@@ -29,20 +33,32 @@ from audit.ledger.log import LogUnavailable, writer_name
 logger = logging.getLogger(__name__)
 
 MAX_BATCH = 500
+SPLIT = 16
 RETRY_FIRST_S, RETRY_MOST_S = 0.1, 2.0
 BEAT_S = 5.0
 REGISTER = """
 INSERT INTO ledger_process (boot, name) VALUES (%s, %s)
 ON CONFLICT (boot) DO UPDATE SET name = excluded.name
 """
-BEAT = "UPDATE ledger_process SET beat_at = now() WHERE boot = %s AND closed_at IS NULL RETURNING 1"
-STILL_OPEN = "SELECT 1 FROM ledger_process WHERE boot = %s AND closed_at IS NULL FOR KEY SHARE"
+BEAT = """
+UPDATE ledger_process SET beat_at = now() WHERE boot = %s AND closed_at IS NULL RETURNING boot
+"""
+STILL_OPEN = "SELECT boot FROM ledger_process WHERE boot = %s AND closed_at IS NULL FOR SHARE"
 
 
 @dataclass(slots=True)
 class _Pending:
     event: Event
     done: asyncio.Future[None] = field(repr=False)
+
+
+def _at_once(waiting: int, most: int, *, idle: bool) -> int:
+    """How many to store next. All that wait; but of many that came while nothing was being stored,
+    half: the others are then stored while those who waited for the first make their next events,
+    where otherwise this process and the database would take turns at being idle."""
+    if idle and waiting >= SPLIT:
+        return min(most, waiting // 2)
+    return most
 
 
 class GroupCommit:
@@ -65,7 +81,7 @@ class GroupCommit:
         self._connection: psycopg.AsyncConnection[tuple[object, ...]] | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
-        self._beat_at = 0.0
+        self._beat_at = self._filed_at = 0.0
         self.failure: str = "not started"
 
     def _begin_boot(self) -> None:
@@ -111,6 +127,8 @@ class GroupCommit:
         for pending in self._queue:
             logger.critical("event not stored: %s", pending.event.leaf.decode())
         if self._connection:
+            with contextlib.suppress(psycopg.Error, OSError):
+                await self._connection.execute(rows.FILE, [MAX_BATCH])
             await self._connection.close()
 
     def submit(self, draft: Draft, *, ends: uuid.UUID | None = None) -> asyncio.Future[None]:
@@ -138,7 +156,8 @@ class GroupCommit:
         """Queue an event and wait until it is durable. Raises LogUnavailable after `timeout_s`."""
         future = self.submit(draft)
         try:
-            await asyncio.wait_for(asyncio.shield(future), timeout_s)
+            # Who gives up waiting cancels the future; the event is stored all the same.
+            await asyncio.wait_for(future, timeout_s)
         except TimeoutError as error:
             raise LogUnavailable("storing an event took too long") from error
 
@@ -149,16 +168,18 @@ class GroupCommit:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), BEAT_S)
             self._wake.clear()
-            await self._beat()
+            await self._now_and_then()
+            idle = True
             while self._queue or self.failure:
-                batch = self._queue[:most]
+                batch = self._queue[: _at_once(len(self._queue), most, idle=idle)]
+                idle = False
                 try:
                     if self._connection is None:
                         await self._connect()
                     await self._store([p.event for p in batch])
                 except psycopg.DataError as error:
                     # An event that no database takes must not hold up the others: find it.
-                    most = await self._without_the_bad(batch, error)
+                    most = self._without_the_bad(batch, error)
                     continue
                 except (psycopg.Error, LogUnavailable, OSError) as error:
                     await self._fail(error)
@@ -175,10 +196,8 @@ class GroupCommit:
             if self._stopping:
                 return
 
-    async def _without_the_bad(self, batch: Sequence[_Pending], error: psycopg.DataError) -> int:
+    def _without_the_bad(self, batch: Sequence[_Pending], error: psycopg.DataError) -> int:
         """How many to store at once after a refusal: one by one, until the bad one is dropped."""
-        if self._connection is not None:
-            await self._connection.rollback()
         if len(batch) > 1:
             return 1
         bad = self._queue.pop(0)
@@ -190,11 +209,13 @@ class GroupCommit:
     async def _connect(self) -> None:
         try:
             self._connection = await psycopg.AsyncConnection.connect(
-                self._conninfo, connect_timeout=3, application_name="fusebox-group-commit"
+                self._conninfo,
+                autocommit=True,
+                connect_timeout=3,
+                application_name="fusebox-group-commit",
             )
-            await self._connection.execute("SELECT 1 FROM ledger_event LIMIT 0")
+            await self._connection.execute("SELECT 1 FROM ledger_intake LIMIT 0")
             await self._connection.execute(REGISTER, [self.boot, self._writer.name])
-            await self._connection.commit()
             self._beat_at = 0.0
             self.failure = ""
         except (psycopg.Error, OSError) as error:
@@ -212,37 +233,42 @@ class GroupCommit:
         self._wake.set()
 
     async def _store(self, events: Sequence[Event]) -> None:
+        """In one transaction: this process is not closed, and will not be before they are in."""
         connection = self._connection
         if connection is None:
             raise LogUnavailable(self.failure)
         if events:
-            await self._assert_open(connection)
-            for statement, arrays in rows.inserts(events):
-                await connection.execute(statement, arrays)
-            await connection.commit()
+            now = time.monotonic()
+            due = now - self._beat_at > BEAT_S
+            statement = rows.TAKE_IN.format(writer=BEAT if due else STILL_OPEN)
+            stored = await connection.execute(statement, [self.boot, *rows.taken_in(events)])
+            if stored.rowcount != len(events):
+                self._fenced()
+            if due:
+                self._beat_at = now
         self.failure = ""
 
-    async def _assert_open(self, connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
-        """In the transaction that stores events: this process is not closed, and will not be."""
-        now = time.monotonic()
-        due = now - self._beat_at > BEAT_S
-        found = await connection.execute(BEAT if due else STILL_OPEN, [self.boot])
-        if await found.fetchone() is None:
-            self._begin_anew()
-            raise LogUnavailable("this process was silent for too long; it begins anew")
-        if due:
-            self._beat_at = now
-
-    async def _beat(self) -> None:
-        """Say that this process lives, when no event does."""
+    async def _now_and_then(self) -> None:
+        """Say that this process lives, when no event does; see that what it stored is filed."""
         connection = self._connection
-        if connection is None or self._queue or time.monotonic() - self._beat_at <= BEAT_S:
+        if connection is None or self._queue:
             return
+        now = time.monotonic()
         try:
-            await self._assert_open(connection)
-            await connection.commit()
+            if now - self._beat_at > BEAT_S:
+                open_still = await connection.execute(BEAT, [self.boot])
+                if open_still.rowcount != 1:
+                    self._fenced()
+                self._beat_at = now
+            if now - self._filed_at > BEAT_S:
+                await connection.execute(rows.FILE, [MAX_BATCH])
+                self._filed_at = now
         except (psycopg.Error, LogUnavailable, OSError) as error:
             await self._fail(error)
+
+    def _fenced(self) -> NoReturn:
+        self._begin_anew()
+        raise LogUnavailable("this process was silent for too long; it begins anew")
 
     def _begin_anew(self) -> None:
         """After a fence: what waits belongs to requests that the sealer has ended."""

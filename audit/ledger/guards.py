@@ -11,7 +11,7 @@ import psycopg
 Connection = psycopg.Connection[tuple[Any, ...]]
 TABLES = (
     "event", "personal", "mention", "leaf", "subtree", "checkpoint", "tree", "signingkey",
-    "acknowledgement", "erased", "removedspan", "removednumbers", "keychange",
+    "acknowledgement", "erased", "removedspan", "removednumbers", "keychange", "intake",
 )  # fmt: skip
 REFUSE = "the audit log is append-only"
 # Personal values may disappear where an erasure names their event, or go with their event: this
@@ -42,7 +42,21 @@ BEGIN
     RAISE EXCEPTION 'the audit log is append-only: % on % is refused', TG_OP, TG_TABLE_NAME
         USING ERRCODE = 'insufficient_privilege';
 END """
+# A row of the intake goes when its event is filed.
+ONLY_FILED = """
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        IF EXISTS (SELECT FROM public.ledger_event WHERE id = OLD.event_id)
+            OR EXISTS (SELECT FROM public.ledger_event WHERE boot = OLD.boot AND wseq = OLD.wseq)
+        THEN
+            RETURN OLD;
+        END IF;
+    END IF;
+    RAISE EXCEPTION 'the audit log is append-only: % on % is refused', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'insufficient_privilege';
+END """
 EXACT = {
+    "ledger_intake_append_only": ONLY_FILED,
     "ledger_personal_append_only": ONLY_ERASE,
     "ledger_event_append_only": UNLESS_REMOVED,
     "ledger_mention_append_only": UNLESS_REMOVED,

@@ -71,6 +71,30 @@ class Event(models.Model):
         return f"{self.act} {self.outcome} {self.id}"
 
 
+class Intake(models.Model):
+    """An event of the inference path as it is made durable: one row, no index but its key.
+
+    `ledger_file` moves it into Event, Personal and Mention; the columns it is found by there are
+    made of its leaf. It may go from here once it is there.
+    """
+
+    number = models.BigAutoField(primary_key=True)
+    created_at = models.DateTimeField(db_default=models.functions.Now())
+    event_id = models.UUIDField()
+    at = models.DateTimeField()
+    boot = models.UUIDField()
+    wseq = models.BigIntegerField()
+    leaf = models.BinaryField()
+    key = models.BinaryField()
+    values = models.JSONField()
+
+    class Meta:
+        verbose_name_plural = "intake"
+
+    def __str__(self) -> str:
+        return str(self.event_id)
+
+
 class Personal(models.Model):
     """The personal values of one event and the key of the commitments that stand for them."""
 

@@ -21,6 +21,7 @@ from audit.ledger.event import Draft, Event, Obj, build
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 SILENT = timedelta(seconds=60)
+AT_ONCE = 5000
 # A database that was away itself heard nobody.
 SILENT_PROCESSES = """
 SELECT boot FROM ledger_process
@@ -62,6 +63,8 @@ def _close(connection: Connection, boot: UUID, log: str) -> int:
         ).fetchone()
         if closed is None:
             return 0
+        while (connection.execute(rows.FILE, [AT_ONCE]).fetchone() or (0,))[0]:
+            pass
         found = connection.execute(OPEN, [boot]).fetchall()
         ends = [_end(read(bytes(leaf)), values or {}, log) for leaf, values in found]
         if ends:

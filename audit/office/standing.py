@@ -8,9 +8,9 @@ from datetime import datetime
 from django.conf import settings
 from django.utils import timezone
 
-from audit.ledger import proofs
+from audit.ledger import proofs, waiting
 from audit.ledger.certificate import Certificate, NotTrusted, read_certificate
-from audit.ledger.models import Acknowledgement, Checkpoint, Event, Pending, Sealer, SealerState
+from audit.ledger.models import Acknowledgement, Checkpoint, Event, Sealer, SealerState
 from audit.ledger.proofs import Signed
 from audit.office.models import SILENT, UNDER_WAY, OutsideCopy, RunState, Verification
 from audit.office.outside_models import Witness
@@ -53,7 +53,7 @@ def now() -> Standing:
         sealer=sealer,
         signed=signed,
         signed_at=newest.signed_at if newest else None,
-        waiting=Pending.objects.count(),
+        waiting=waiting.count(),
         certificate=_certificate(),
         last=last,
         under_way=Verification.objects.filter(state__in=UNDER_WAY).first(),

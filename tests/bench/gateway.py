@@ -13,6 +13,7 @@ from pathlib import Path
 import orjson
 import psycopg
 
+from audit.ledger.rows import FILE
 from console.embedded import spawn
 from tests.bench import load
 from tests.bench.stage import stage
@@ -90,6 +91,7 @@ async def _measure(
     )
     _line("gateway memory", _memory_mb(gateway.pid), "MB")
     with psycopg.connect(database) as connection:
+        connection.execute(FILE, [10_000_000])
         rows = connection.execute("SELECT act, count(*) FROM ledger_event GROUP BY 1").fetchall()
     counts = {str(act): int(str(count)) for act, count in rows}
     if counts["inference.admitted"] != counts["inference.completed"]:

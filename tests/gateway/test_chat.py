@@ -279,7 +279,7 @@ def test_a_log_that_cannot_be_written_answers_503_and_asks_no_node(console: Cons
     url = console.installation.database_url("fusebox_owner")
     with psycopg.connect(url) as owner:
         # Whoever holds this lock keeps every writer waiting: the log is there, but not writable.
-        owner.execute("LOCK TABLE ledger_event IN SHARE MODE")
+        owner.execute("LOCK TABLE ledger_intake IN SHARE MODE")
         answer = console.ask()
         assert answer.status_code == 503
         assert answer.json()["error"]["code"] == "log_unavailable"

@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models import QuerySet
 from psycopg.conninfo import make_conninfo
 
+from audit.ledger import group_commit
 from audit.ledger.actor import Actor, ActorKind
 from audit.ledger.acts import Act
 from audit.ledger.event import Draft, Obj
@@ -41,6 +42,13 @@ def stored() -> QuerySet[Event]:
     return Event.objects.exclude(act=Act.PROCESS_STOPPED)
 
 
+def filed() -> int:
+    """What is found, asked from outside Django."""
+    with psycopg.connect(conninfo()) as other:
+        row = other.execute("SELECT count(*) FROM ledger_event").fetchone()
+        return int(row[0]) if row else 0
+
+
 def running(work: Callable[[GroupCommit], Awaitable[None]], *, bound: int = 2000) -> None:
     async def main() -> None:
         log = GroupCommit(conninfo(), log="test/audit/1", bound=bound)
@@ -68,7 +76,8 @@ def test_what_was_waited_for_is_stored_once_each_and_numbered_without_a_gap() ->
 def test_an_event_that_no_database_takes_does_not_hold_up_the_others() -> None:
     async def work(log: GroupCommit) -> None:
         good = [log.submit(draft()) for _ in range(10)]
-        bad = log.submit(draft("\x00"))
+        bad = log.submit(draft())
+        log._queue[-1].event.personal["values"] = {"actor.name": "\x00"}
         good += [log.submit(draft()) for _ in range(10)]
         with pytest.raises(LogUnavailable):
             await bad
@@ -131,3 +140,27 @@ def test_a_connection_that_is_cut_is_made_again_and_nothing_is_lost() -> None:
 
     running(work)
     assert stored().count() == 3
+
+
+def test_where_nobody_seals_it_files_what_it_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens is found by those who search, also while the sealer is away."""
+    monkeypatch.setattr(group_commit, "BEAT_S", 0.2)
+
+    async def work(log: GroupCommit) -> None:
+        await log.write(draft())
+        deadline = time.monotonic() + 10
+        while not filed() and time.monotonic() < deadline:
+            await asyncio.sleep(0.1)
+        assert filed() == 1
+
+    running(work)
+
+
+def test_who_gives_up_waiting_has_stored_it_all_the_same() -> None:
+    async def work(log: GroupCommit) -> None:
+        with pytest.raises(LogUnavailable, match="too long"):
+            await log.write(draft(), timeout_s=0)
+        await log.write(draft())
+
+    running(work)
+    assert stored().count() == 2

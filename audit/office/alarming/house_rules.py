@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
+from audit.ledger import waiting
 from audit.ledger.acts import Act
 from audit.ledger.log import Obj
-from audit.ledger.models import Event, Pending, Process, Sealer, SealerState
+from audit.ledger.models import Event, Process, Sealer, SealerState
 from audit.office import witnessing
 from audit.office.alarming.standing import Finding, values_of
 from audit.office.models import (
@@ -34,20 +35,15 @@ def sealer_late(_since: datetime | None) -> list[Finding]:
     """Something waits for longer than it may, or the sealer is silent, or has stopped."""
     limit = timedelta(seconds=values_of("sealer_late")["seconds"])
     sealer, now = Sealer.objects.first(), timezone.now()
-    oldest = Pending.objects.order_by("number").first()
-    waiting_since = _at(oldest) if oldest else None
+    waiting_since = waiting.since()
     silent = sealer is not None and now - sealer.beat_at > limit
     stopped = sealer is not None and sealer.state != SealerState.SEALING
     late = waiting_since is not None and now - waiting_since > limit
     if not (silent or stopped or late):
         return []
     since = sealer.beat_at if sealer else waiting_since or now
-    facts = {"since": since.isoformat(), "waiting": Pending.objects.count()}
+    facts = {"since": since.isoformat(), "waiting": waiting.count()}
     return [Finding(LOG, facts=facts)]
-
-
-def _at(pending: Pending) -> datetime | None:
-    return Event.objects.filter(pk=pending.event_id).values_list("created_at", flat=True).first()
 
 
 def log_not_whole(_since: datetime | None) -> list[Finding]:

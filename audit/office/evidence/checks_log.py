@@ -12,10 +12,10 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from audit.ledger import guards
+from audit.ledger import guards, waiting
 from audit.ledger.acts import Act
 from audit.ledger.connection import conninfo
-from audit.ledger.models import Event, Leaf, Pending, Sealer, SealerState
+from audit.ledger.models import Event, Leaf, Sealer, SealerState
 from audit.ledger.report import FINE, INCOMPLETE, TAMPERED
 from audit.office import retention, search
 from audit.office.evidence.finding import (
@@ -46,7 +46,7 @@ REQUIRED = ("act", "outcome", "at", "actor_kind", "leaf")
 def always_on() -> Finding:
     """An event of now: this very pack is one, so the log takes what it is given."""
     sealer = Sealer.objects.first()
-    size, waiting = (sealer.size if sealer else 0), Pending.objects.count()
+    size = sealer.size if sealer else 0
     first = Event.objects.order_by("id").first()
     return Finding(
         OK if first else RED,
@@ -54,7 +54,7 @@ def always_on() -> Finding:
         say(
             _("%(size)s events sealed, %(waiting)s waiting. First: %(first)s. Last: %(last)s."),
             size=size,
-            waiting=waiting,
+            waiting=waiting.count(),
             first=told(first),
             last=told(Event.objects.order_by("-id").first()),
         ),

@@ -15,7 +15,8 @@ from audit.ledger.actor import Actor, ActorKind, Origin
 from audit.ledger.acts import Act
 from audit.ledger.event import Draft, Obj, Writer, build
 from uuid import UUID
-from django.db import connection
+import psycopg
+from audit.ledger.connection import conninfo
 who = lambda r: Actor(ActorKind.SERVICE, "robot", "Robot", "member", "k1",
                       Origin(ip="10.0.0.9", request_id=r))
 acts = [("a", "admitted"), ("b", "admitted"), ("a", "completed"), ("b", "admitted"),
@@ -26,10 +27,10 @@ events = [
           log="fusebox.test/audit/1", writer=writer, wseq=n)
     for n, (request, act) in enumerate(acts)
 ]
-with connection.cursor() as cursor:
-    cursor.execute("INSERT INTO ledger_process (boot, name) VALUES (%s, 'x')", [writer.boot])
-    for statement, arrays in rows.inserts(events):
-        cursor.execute(statement, arrays)
+with psycopg.connect(conninfo()) as connection:
+    connection.execute("INSERT INTO ledger_process (boot, name) VALUES (%s, 'x')", [writer.boot])
+    statement = rows.TAKE_IN.format(writer="SELECT boot FROM ledger_process WHERE boot = %s")
+    connection.execute(statement, [writer.boot, *rows.taken_in(events)])
 """.replace("BOOT", BOOT)
 
 

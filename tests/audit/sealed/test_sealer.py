@@ -23,6 +23,7 @@ from audit.ledger.report import FINE, INCOMPLETE
 from audit.ledger.sealing import NotLeader, Sealer
 from tests.architecture.source import ROOT
 from tests.audit.sealed.conftest import EVENTS, LOG, Sealed
+from tests.audit.sealed.test_intake import event, take_in
 
 WRITE = """
 import sys, threading
@@ -244,6 +245,14 @@ def test_after_two_people_acknowledged_a_new_tree_begins(sealed: Sealed) -> None
     report = sealed.verify(own_head=True)
     assert report.origin == "fusebox.test/audit/2"
     assert report.first == ""
+
+
+def test_while_people_are_waited_for_what_happens_can_be_found(sealed: Sealed) -> None:
+    restore_what_was(sealed)
+    take_in(sealed.web, [event(0)])
+    with process(sealed):
+        until("SELECT count(*) = 1 FROM ledger_event WHERE actor_id = 'robot'", sealed)
+        assert count(sealed, "pending") == 1
 
 
 def test_a_lost_record_stops_the_sealer_too(sealed: Sealed) -> None:
