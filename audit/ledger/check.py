@@ -1,43 +1,38 @@
-"""Verification of the live log against what was signed, in one snapshot, in constant memory.
-
-Leaves come in the order of their positions, events in the order of their ids; both are nearly the
-same order, so that a leaf finds its event after a few steps and nothing is joined.
-"""
+"""Verification of the live log against what was signed, in one snapshot, in constant memory."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing
 from typing import Any
 from uuid import UUID
 
-import psycopg
-
 from audit.ledger import guards
+from audit.ledger.beside import Comparison, Found, Unfinished, shares
 from audit.ledger.certificate import Certificate, NotTrusted, trusted
-from audit.ledger.checked_event import Numbering, columns_of, problem_of
 from audit.ledger.erased import ERASED, Erasures
 from audit.ledger.note import BadNote, Checkpoint, PublicKey, open_note, read_checkpoint
 from audit.ledger.removed import Removed
 from audit.ledger.report import Report
 from audit.ledger.sealing import LEVELS
-from audit.ledger.tree import HASHERS, Edge, Hasher
+from audit.ledger.snapshot import Connection, Rows, copied, snapshot
+from audit.ledger.tree import HASHERS, Edge
+from audit.ledger.walk import Events, Head, Numbering, Walk
 
-Connection = psycopg.Connection[tuple[Any, ...]]
 Row = tuple[Any, ...]
 # An event that has waited longer than this is late; the sealer takes a second.
 LATE_S = 120
-STEP = 1000
 LEAVES = """
 COPY (SELECT position, event_id, leaf_hash FROM ledger_leaf
       WHERE tree = {tree} AND position >= {since} ORDER BY position) TO STDOUT (FORMAT binary)
 """
 EVENTS = """
-COPY (SELECT e.id, e.leaf, e.leaf_hash, e.boot, e.wseq, {columns}, p.key, p."values"::text, p.ip
-      FROM ledger_event e LEFT JOIN ledger_personal p ON p.event_id = e.id
-      WHERE e.id >= '{since}' ORDER BY e.id) TO STDOUT (FORMAT binary)
+COPY (SELECT id, leaf, boot, wseq FROM ledger_event WHERE id >= '{since}' ORDER BY id)
+TO STDOUT (FORMAT binary)
 """
+PLACES = "SELECT event_id, position FROM ledger_leaf WHERE event_id = ANY(%s::uuid[])"
+CHANGED = "its bytes are not those that were sealed"
+NOT_COMPARED = "what events are found by and opened with was not compared with their bytes"
 WAITING = """
 SELECT count(*), count(*) FILTER (WHERE created_at < now() - %s * interval '1 s') FROM (
     SELECT e.created_at FROM ledger_pending p LEFT JOIN ledger_event e ON e.id = p.event_id
@@ -51,18 +46,6 @@ FROM (SELECT DISTINCT boot FROM ledger_event WHERE id >= %(first)s AND boot IS N
 FIRST = "00000000-0000-0000-0000-000000000000"
 
 
-@dataclass
-class Head:
-    """A tree as the database knows it, and the heads that it must have had."""
-
-    number: int
-    origin: str
-    edge: Edge
-    since: int = 0
-    heads: dict[int, list[bytes]] = field(default_factory=dict)
-    subtrees: dict[tuple[int, int], bytes] = field(default_factory=dict)
-
-
 class Stopped(Exception):
     """Whoever watches a verification wants it to stop."""
 
@@ -72,7 +55,8 @@ class Verification:
 
     progress: called now and then with the number of leaves checked; it may raise Stopped.
     since: leaves of the newest tree before this position were verified before and are taken on the
-    word of the signed head there. outside: checkpoints that others kept.
+    word of the signed head there. outside: checkpoints that others kept. beside: whether what
+    events are found by and opened with is compared with their bytes, which takes most of the time.
     """
 
     def __init__(
@@ -83,6 +67,7 @@ class Verification:
         since: int = 0,
         outside: Sequence[str] = (),
         truncate_guards: bool = True,
+        beside: bool = True,
         progress: Callable[[int], None] = lambda _done: None,
     ) -> None:
         self.report = Report()
@@ -93,27 +78,30 @@ class Verification:
         self._truncate_guards = truncate_guards
         self._progress = progress
         self._keys: list[PublicKey] = []
-        self._numbering = Numbering()
+        self._beside = beside
 
     def run(self) -> Report:
         with ExitStack() as stack:
-            leaves = stack.enter_context(_snapshot(self._conninfo, None))
+            leaves = stack.enter_context(snapshot(self._conninfo, None))
             name = leaves.execute("SELECT pg_export_snapshot()").fetchone()
             events, erased = (
-                stack.enter_context(_snapshot(self._conninfo, str(name and name[0])))
+                stack.enter_context(snapshot(self._conninfo, str(name and name[0])))
                 for _each in range(2)
             )
-            self._erasures = Erasures(self.report, _copy(erased, ERASED, ["bytea"] * 2 + ["text"]))
+            self._erasures = Erasures(self.report, copied(erased, ERASED, ["bytea"] * 2 + ["text"]))
             self._removed = Removed(leaves, self.report)
             self._trust(leaves)
             trees = self._trees(leaves)
             for problem in guards.missing(leaves, truncate=self._truncate_guards):
                 self.report.tampered(f"a guard of the log is gone: {problem}")
-            self._walk(trees, leaves, events)
+            try:
+                self._walk(trees, leaves, events, str(name and name[0]))
+            except Unfinished as error:
+                self.report.unable(str(error))
             self._waiting(leaves)
             self._erasures.compare(leaves)
-        for problem in self._numbering.problems(self._removed.missing):
-            self.report.incomplete(problem)
+        if not self._beside:
+            self.report.notes.append(NOT_COMPARED)
         return self.report
 
     def _trust(self, connection: Connection) -> None:
@@ -202,18 +190,35 @@ class Verification:
 
     # --- leaves and events --------------------------------------------------------------------
 
-    def _walk(self, trees: list[Head], leaves: Connection, events: Connection) -> None:
+    def _walk(self, trees: list[Head], leaves: Connection, events: Connection, name: str) -> None:
+        """The bytes here; what stands beside them, meanwhile, in processes of their own."""
         first = self._first_event(leaves, trees)
-        self._numbering = Numbering(_numbers_before(leaves, first))
-        source = self._erasures.beside(_events(events, first))
-        known: dict[bytes, Row] = {}
-        for tree in trees:
-            if tree is trees[-1] or not self.since:
-                self._walk_tree(tree, _leaves(leaves, tree), source, known)
-        for row in source:
-            self._count(row)
-            known[row[0]] = row
-        self._unsealed(leaves, known)
+        total = sum(_size(leaves, tree.number) - tree.since for tree in trees)
+        bounds = _bounds(leaves, trees, first, shares(total))
+        numbering = Numbering(_numbers_before(leaves, first))
+        comparison = Comparison(self._conninfo, name, bounds, total) if self._beside else None
+
+        def progress(done: int) -> None:
+            self._progress((done + comparison.done) // 2 if comparison else done)
+
+        rows = _events(events, first)
+        source = Events(rows, numbering)
+        walk = Walk(source, self.report, self._removed, progress)
+        try:
+            # A connection waits for ever for the end of a copy that nobody reads.
+            with closing(rows):
+                for tree in trees:
+                    if tree is trees[-1] or not self.since:
+                        with closing(_leaves(leaves, tree)) as own:
+                            walk.tree(tree, own)
+                self._unsealed(leaves, source.rest())
+            found = comparison.finish(lambda: progress(self.report.size)) if comparison else Found()
+        finally:
+            if comparison:
+                comparison.stop()
+        self._tell_events(leaves, walk, found)
+        for problem in numbering.problems(self._removed.missing):
+            self.report.incomplete(problem)
 
     def _first_event(self, connection: Connection, trees: list[Head]) -> str:
         if not trees or not trees[-1].since:
@@ -224,70 +229,34 @@ class Verification:
         ).fetchone()
         return str(row[0]) if row and row[0] else FIRST
 
-    def _walk_tree(
-        self, tree: Head, leaves: Iterator[Row], source: Iterator[Row], known: dict[bytes, Row]
-    ) -> None:
-        edge, report = tree.edge, self.report
-        for position, event_id, leaf_hash in leaves:
-            if position != edge.size:
-                report.incomplete(f"leaf {edge.size} of {tree.origin} is missing")
-                return
-            row = known.pop(event_id, None)
-            if row is None and self._removed.covers(tree.number, position):
-                report.removed += 1
-            else:
-                row = row or self._find(event_id, source, known)
-                self._compare_event((position, event_id, leaf_hash), edge.hasher, row)
-            for level, index, root in edge.append(leaf_hash):
-                if level in LEVELS and tree.subtrees.get((level, index)) != root:
-                    report.tampered(f"the stored subtree {level}/{index} is not what it should be")
-            if edge.size in tree.heads:
-                self._compare(tree)
-            if not edge.size % STEP:
-                self._progress(report.size + edge.size)
-        report.size += edge.size
-        for size in tree.heads:
-            if size > edge.size:
-                report.incomplete(
-                    f"{tree.origin} was signed with {size} leaves; {edge.size} are there"
-                )
+    def _tell_events(self, connection: Connection, walk: Walk, found: Found) -> None:
+        """Of each event one problem, in the order of their positions."""
+        changed = {str(UUID(bytes=event_id)) for _position, event_id in walk.changed}
+        told = [
+            (position, f"leaf {position}, event {UUID(bytes=event_id)}: {CHANGED}")
+            for position, event_id in walk.changed
+        ]
+        places: dict[UUID, int] = dict(
+            connection.execute(PLACES, [[pk for pk, _problem in found.problems]]).fetchall()
+        )
+        also = found.found - len(found.problems)
+        for pk, problem in found.problems:
+            # Of what is not sealed nothing can be said yet.
+            if (place := places.get(UUID(pk))) is not None and pk not in changed:
+                told.append((place, f"leaf {place}, event {pk}: {problem}"))
+                also += 1
+        if also and not told:
+            told.append((0, f"{also} events: what stands beside their bytes says something else"))
+        self.report.events -= min(self.report.events, also)
+        self.report.tampered_events(
+            [text for _place, text in sorted(told)], walk.changed_count + also
+        )
 
-    def _compare_event(self, leaf: Row, hasher: Hasher, row: Row | None) -> None:
-        position, event_id, leaf_hash = leaf
-        problem = problem_of(row, hasher, leaf_hash) if row else ""
-        if row and not problem:
-            self.report.events += 1
-            return
-        name = f"leaf {position}, event {UUID(bytes=event_id)}"
-        if problem:
-            self.report.tampered(f"{name}: {problem}")
-        else:
-            self.report.incomplete(f"the event of {name}, is missing")
-
-    def _compare(self, tree: Head) -> None:
-        root = tree.edge.root()
-        if any(head != root for head in tree.heads[tree.edge.size]):
-            self.report.tampered(
-                f"the first {tree.edge.size} leaves of {tree.origin} are not those that were signed"
-            )
-
-    def _find(self, event_id: bytes, source: Iterator[Row], known: dict[bytes, Row]) -> Row | None:
-        for row in source:
-            self._count(row)
-            if row[0] == event_id:
-                return row
-            known[row[0]] = row
-        return None
-
-    def _count(self, row: Row) -> None:
-        if row[3] is not None:
-            self._numbering.count(row[3], row[4], row[1])
-
-    def _unsealed(self, connection: Connection, known: dict[bytes, Row]) -> None:
+    def _unsealed(self, connection: Connection, left: list[bytes]) -> None:
         """What is left over has no leaf: it must wait for the sealer."""
-        if not known or self.since:
+        if not left or self.since:
             return
-        ids = [UUID(bytes=event_id) for event_id in known]
+        ids = [UUID(bytes=event_id) for event_id in left]
         waiting = {
             event_id
             for (event_id,) in connection.execute(
@@ -309,6 +278,28 @@ class Verification:
             )
 
 
+def _size(connection: Connection, tree: int) -> int:
+    row = connection.execute(
+        "SELECT coalesce(max(position) + 1, 0) FROM ledger_leaf WHERE tree = %s", [tree]
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _bounds(connection: Connection, trees: list[Head], first: str, count: int) -> list[str]:
+    """Ids that share the events out, about as many to each; the last has no end."""
+    found = {first}
+    if trees and count > 1:
+        tree = max(trees, key=lambda tree: _size(connection, tree.number))
+        size = _size(connection, tree.number)
+        at = [tree.since + (size - tree.since) * part // count for part in range(1, count)]
+        rows = connection.execute(
+            "SELECT event_id::text FROM ledger_leaf WHERE tree = %s AND position = ANY(%s)",
+            [tree.number, at],
+        )
+        found |= {event_id for (event_id,) in rows if event_id > first}
+    return [*sorted(found), ""]
+
+
 def _numbers_before(connection: Connection, first: str) -> dict[bytes, int]:
     """How many numbers each process had given before the event that a verification begins at."""
     if first == FIRST:
@@ -326,31 +317,10 @@ def _levels(size: int) -> Iterator[tuple[int, int]]:
             begin += 1 << level
 
 
-def _snapshot(conninfo: str, name: str | None) -> Connection:
-    connection = psycopg.connect(conninfo, application_name="fusebox-verify")
-    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    connection.read_only = True
-    if name:
-        connection.execute(f"SET TRANSACTION SNAPSHOT '{name}'")
-    # Both streams follow an index; nothing may be gathered and sorted first.
-    connection.execute("SELECT set_config(n, 'off', true) FROM unnest(%s::text[]) AS n",
-                       [["enable_hashjoin", "enable_sort", "enable_seqscan"]])  # fmt: skip
-    return connection
+def _leaves(connection: Connection, tree: Head) -> Rows:
+    query = LEAVES.format(tree=tree.number, since=tree.since)
+    return copied(connection, query, ["int8", "bytea", "bytea"])
 
 
-def _leaves(connection: Connection, tree: Head) -> Iterator[Row]:
-    return _copy(
-        connection, LEAVES.format(tree=tree.number, since=tree.since), ["int8", "bytea", "bytea"]
-    )
-
-
-def _events(connection: Connection, since: str) -> Iterator[Row]:
-    types = ["bytea", "bytea", "bytea", "bytea", "int8", "text", "bytea", "text", "text"]
-    return _copy(connection, EVENTS.format(columns=columns_of(), since=UUID(since)), types)
-
-
-def _copy(connection: Connection, query: str, types: list[str]) -> Iterator[Row]:
-    # A uuid read as bytea is its sixteen bytes: a fifth of the time of a UUID.
-    with connection.cursor() as cursor, cursor.copy(query) as copy:
-        copy.set_types(types)
-        yield from copy.rows()
+def _events(connection: Connection, since: str) -> Rows:
+    return copied(connection, EVENTS.format(since=UUID(since)), ["bytea", "bytea", "bytea", "int8"])

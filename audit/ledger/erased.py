@@ -7,7 +7,7 @@ of what it took away, so that no row can be added to it, left out or changed lat
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -59,30 +59,17 @@ def after_erasure(
 
 
 class Erasures:
-    """All erasures of a log, read beside its events in the order of their ids, in constant memory
-    for each erasure."""
+    """All erasures of a log, in constant memory for each."""
 
     def __init__(self, report: Report, items: Iterator[Row]) -> None:
         self._report = report
         self._found: dict[bytes, tuple[Any, int]] = {}
         self._events = 0
-        self._items = self._counted(items)
-        self._next = next(self._items, None)
-
-    def beside(self, events: Iterable[Row]) -> Iterator[Row]:
-        """Each event with what the last erasure says of it, or None."""
-        for row in events:
-            rest = None
-            while self._next is not None and self._next[0] <= row[0]:
-                if self._next[0] == row[0]:
-                    rest = self._next[2]
-                self._next = next(self._items, None)
-            yield (*row, rest)
+        for item in items:
+            self._add(*item)
 
     def compare(self, connection: psycopg.Connection[Row]) -> None:
         """At the end: what was erased against what the recorded erasures say."""
-        for _rest in self._items:
-            pass
         recorded = {pk.bytes: read(bytes(leaf)) for pk, leaf in connection.execute(RECORDED)}
         for pk, leaf in recorded.items():
             said = leaf.get("details") or {}
@@ -110,15 +97,12 @@ class Erasures:
         found = connection.execute(SEALED, [[UUID(bytes=pk) for pk in ids]])
         return [pk.bytes for (pk,) in found.fetchall()]
 
-    def _counted(self, items: Iterator[Row]) -> Iterator[Row]:
-        for item in items:
-            event_id, erasure, rest = item
-            if event_id > erasure:
-                self._report.tampered(
-                    f"the erasure {UUID(bytes=erasure)} names an event that came after it"
-                )
-            digest, count = self._found.get(erasure) or (hashlib.sha256(), 0)
-            digest.update(line_of(UUID(bytes=event_id), rest))
-            self._found[erasure] = (digest, count + 1)
-            self._events += 1
-            yield item
+    def _add(self, event_id: bytes, erasure: bytes, rest: str) -> None:
+        if event_id > erasure:
+            self._report.tampered(
+                f"the erasure {UUID(bytes=erasure)} names an event that came after it"
+            )
+        digest, count = self._found.get(erasure) or (hashlib.sha256(), 0)
+        digest.update(line_of(UUID(bytes=event_id), rest))
+        self._found[erasure] = (digest, count + 1)
+        self._events += 1

@@ -31,6 +31,11 @@ class Report:
     def tampered(self, text: str) -> None:
         self._add("integrity", self.integrity, text)
 
+    def tampered_events(self, texts: list[str], count: int) -> None:
+        """Events that were changed, before all else: the first of them, and how many."""
+        self.counts["integrity"] = self.counts.get("integrity", 0) + count
+        self.integrity[:] = [*texts, *self.integrity][:MOST]
+
     def incomplete(self, text: str) -> None:
         self._add("completeness", self.completeness, text)
 

@@ -7,7 +7,7 @@ subtrees of the leaves so far, at most one a level, and appending is the only th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,6 +81,17 @@ class Edge:
 
     def copy(self) -> Edge:
         return Edge(self.hasher, self.size, list(self.hashes))
+
+
+def complete_root(hasher: Hasher, hashes: Sequence[bytes]) -> bytes:
+    """The root of a complete subtree with these leaf hashes, a power of two of them."""
+    new = hasher.new
+    while len(hashes) > 1:
+        pairs = iter(hashes)
+        hashes = [
+            new(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)
+        ]
+    return hashes[0]
 
 
 def cover(begin: int, end: int) -> Iterator[tuple[int, int]]:

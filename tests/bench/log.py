@@ -48,6 +48,12 @@ FILTERS = {
     "address": {"address": PEOPLE[7][2]},
     "request": {"request": "00000000-0000-0000-0000-0000000003e8"},
     "deployment and person": {"deployment": DEPLOYMENTS[3][1], "person": PEOPLE[9][0]},
+    "person and outcome": {"person": PEOPLE[9][0], "outcome": "denied"},
+    "person and action": {"person": PEOPLE[9][0], "act": "auth.login"},
+    "deployment and outcome": {"deployment": DEPLOYMENTS[3][1], "outcome": "failure"},
+    "action and outcome": {"act": "inference", "outcome": "denied"},
+    "object and person": {"object": "node-7", "person": PEOPLE[9][0]},
+    "address and action": {"address": PEOPLE[7][2], "act": "inference.completed"},
 }
 
 

@@ -96,8 +96,9 @@ def _store(part: tuple[str, str, int, int, datetime, timedelta]) -> None:
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
         with cursor.copy(COPIES["event"]) as copy:
             for e in events:
+                columns = e.columns
                 copy.write_row(
-                    (e.id, e.leaf, e.leaf_hash, *(e.columns[n] for n in EVENT_COLUMNS[3:]))
+                    (e.id, e.leaf, e.leaf_hash, *(columns[n] for n in EVENT_COLUMNS[3:]))
                 )
         with cursor.copy(COPIES["personal"]) as copy:
             for e in events:
@@ -145,7 +146,8 @@ def _draft(dice: random.Random, number: int) -> Draft:
     if dice.random() < 0.03:
         objects: tuple[Obj, ...] = (Obj("node", str(number % 50), f"node-{number % 50}"),)
         changes = (Change("url", None, f"http://10.1.0.{number % 250}"),)
-        return Draft(actor, dice.choice(RARE), objects, changes=changes)
+        outcome = "denied" if dice.random() < 0.05 else "success"
+        return Draft(actor, dice.choice(RARE), objects, outcome=outcome, changes=changes)
     pk, label = dice.choice(DEPLOYMENTS)
     objects = (
         Obj("deployment", pk, label),
@@ -158,6 +160,7 @@ def _draft(dice: random.Random, number: int) -> Draft:
         actor,
         act,
         objects,
+        outcome="failure" if dice.random() < 0.01 else "success",
         ai={"deployment": label, "model": "qwen3:4b", "op": "chat", "stream": True},
         use=use,
     )

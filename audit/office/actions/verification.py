@@ -33,19 +33,26 @@ def verify(
     certificate: Certificate | None,
     since_last: bool = False,
     outside: Sequence[str] = (),
+    bytes_only: bool = False,
     details: Mapping[str, str] | None = None,
     progress: Callable[[int], None] = lambda _done: None,
 ) -> Report:
     """Verify the live log against what was signed; the verdict is an event.
 
     since_last: only what was added since the last verification that found nothing.
-    outside: checkpoints that were kept elsewhere.
+    outside: checkpoints that were kept elsewhere. bytes_only: what is sealed, and not what events
+    are found by; it is no verification that a later one goes on from.
     """
     policy.require(actor, Act.AUDIT_VERIFY)
     since = searching.last_verified() if since_last else 0
     kept = [*outside, *outside_heads.notes(since)]
     report = Verification(
-        conninfo(), certificate, since=since, outside=kept, progress=progress
+        conninfo(),
+        certificate,
+        since=since,
+        outside=kept,
+        beside=not bytes_only,
+        progress=progress,
     ).run()
     outside_heads.check(report, since)
     with transaction.atomic():
@@ -62,6 +69,7 @@ def verify(
                 "checkpoints": report.checkpoints,
                 "removed": report.removed,
                 "since": since,
+                **({"bytes_only": True} if bytes_only else {}),
                 **(details or {}),
             },
         )

@@ -35,6 +35,10 @@ class Command(BaseCommand):
             "--since-last", action="store_true", help="only what the last verification has not seen"
         )
         parser.add_argument(
+            "--bytes-only", action="store_true",
+            help="what is sealed, and not what events are found by: several times as fast",
+        )  # fmt: skip
+        parser.add_argument(
             "--checkpoint", action="append", default=[], metavar="FILE",
             help="a checkpoint that was kept outside; may be given several times",
         )  # fmt: skip
@@ -62,6 +66,7 @@ class Command(BaseCommand):
                 actor=Actor.system("audit_verify"),
                 certificate=self._certificate(options),
                 since_last=options["since_last"],
+                bytes_only=options["bytes_only"],
                 outside=[*_own_head(), *map(_note, options["checkpoint"])],
                 details={"os_user": os_user()},
             )
