@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +25,7 @@ from deployments.models import (
 )
 from deployments.scenarios import SHIPPED, Sample
 from tests.conftest import MODEL
+from tests.fleet import RealNode
 
 ActorOf = Callable[[str], Actor]
 SORTING = scenarios.read(SHIPPED / "ticket-sorting.toml")
@@ -201,3 +204,54 @@ def test_the_smallest_that_passes_all_is_proposed() -> None:
     assert trials.proposal(trials.tried({"a": entry(1, ["x"])})) is None
     assert trials.proposal(trials.tried({"a": entry(1)})) is None
     assert trials.proposal(trials.tried({"a": entry(1, [], ended=False)})) is None
+
+
+def kill_in_the_middle(real: RealNode) -> threading.Thread:
+    """A thread that takes a node's power away while it answers."""
+
+    def watch() -> None:
+        deadline = time.monotonic() + 60
+        while not real.api.loaded() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.3)
+        real.kill()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
+
+
+def test_a_node_that_dies_in_the_middle_is_followed_by_the_next(
+    actor_of: ActorOf,
+    fleet: list[Node],
+    real_nodes: list[RealNode],
+    client_of: Callable[[str], Client],
+) -> None:
+    """What was begun on it is begun again: figures of two machines are no figures of one."""
+    model = StoredModel.objects.filter(node=fleet[0], tag=MODEL).get().model
+    operation = ask(actor_of("system"), [model], own=[own_samples.Given(text="My screen is dark.")])
+    killer = kill_in_the_middle(real_nodes[0])
+    ended(operation)
+    killer.join()
+    assert not real_nodes[0].is_running
+    assert operation.state == "succeeded", operation.result
+    (found,) = trials.tried(operation.result)
+    assert (found.node, len(found.samples), found.problem) == (fleet[1].name, 4, "")
+    page = client_of("system").get(f"/operations/{operation.pk}/").content.decode()
+    assert f"{fleet[0].name}:" in page
+    assert "The next node is asked." in page
+
+
+def test_where_every_node_dies_the_trial_says_so(
+    actor_of: ActorOf, fleet: list[Node], real_nodes: list[RealNode]
+) -> None:
+    model = StoredModel.objects.filter(node=fleet[0], tag=MODEL).get().model
+    operation = ask(actor_of("system"), [model])
+    killers = [kill_in_the_middle(real) for real in real_nodes]
+    ended(operation)
+    for killer in killers:
+        killer.join()
+    assert operation.state == "failed"
+    (found,) = trials.tried(operation.result)
+    assert found.ended
+    assert real_nodes[-1].url.removeprefix("http://") in str(found.problem)
