@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,23 @@ class Visitor:
         if folder := os.environ.get("FUSEBOX_SCREENSHOTS"):
             Path(folder).mkdir(parents=True, exist_ok=True)
             self.page.screenshot(path=f"{folder}/{self.language}-{self.role}-{name}.png")
+
+    def keep_all(self, name: str) -> None:
+        """Wide and narrow, light and dark; at no width does the page scroll sideways."""
+        before = self.page.viewport_size or {"width": 1440, "height": 900}
+        for width, scheme in product((1440, 390), ("light", "dark")):
+            self.page.set_viewport_size({"width": width, "height": 900})
+            self.page.emulate_media(color_scheme=scheme)
+            beyond = self.page.evaluate(
+                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            )
+            assert beyond <= 0, f"{name} is {beyond} pixels too wide at {width}"
+            if folder := os.environ.get("FUSEBOX_SCREENSHOTS"):
+                Path(folder).mkdir(parents=True, exist_ok=True)
+                path = Path(folder) / f"{self.language}-{self.role}-{name}-{width}-{scheme}.png"
+                self.page.screenshot(path=path, full_page=True)
+        self.page.set_viewport_size(before)
+        self.page.emulate_media(color_scheme="light")
 
     def words_outside(self, allowed: str) -> list[str]:
         """Runs of Latin letters on the page that are neither names nor `allowed`.

@@ -86,7 +86,7 @@ def test_twenty_texts_become_a_table_and_the_garbage_is_told(
     page.press("#texts", "Control+Enter")
     expect(page.locator("#task-table tbody tr")).to_have_count(20)
     assert page.input_value("#texts") == ""
-    member.keep("task-filled")
+    member.keep_all("task-filled")
     page.click("#task-run")
     member.keep("task-running")
     expect(page.locator("#task-run")).to_be_visible(timeout=PATIENCE_MS)
@@ -98,7 +98,7 @@ def test_twenty_texts_become_a_table_and_the_garbage_is_told(
     assert last.locator("button").count() == 3
     assert page.locator("#task-table img").count() == 0
     assert ("19" in page.inner_text("#task-summary")) and ("1" in page.inner_text("#task-summary"))
-    member.keep("task-done")
+    member.keep_all("task-done")
     options = set(SORTING.schema["properties"]["category"]["enum"])  # type: ignore[index]
     chosen = page.locator("#task-table tbody select").evaluate_all("all => all.map(s => s.value)")
     assert set(chosen) - {"true", "false"} <= options
@@ -168,7 +168,7 @@ def test_files_become_texts_and_what_cannot_be_read_says_why(
     assert re.search(r"\d", split.inner_text())
     split.click()
     assert page.locator("#task-table tbody tr").count() > 6
-    member.keep("task-files")
+    member.keep_all("task-files")
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
 
 
@@ -192,6 +192,6 @@ def test_a_grant_taken_back_stops_the_table_and_says_so(
         waiting = "等待中" if member.chinese else "Waiting"
         # Those that were under way beside the one that was refused are called back.
         expect(page.locator("#task-table tbody tr .state")).to_have_text([waiting] * 5)
-        member.keep("task-revoked")
+        member.keep_all("task-revoked")
     finally:
         grant(console, deployment)
