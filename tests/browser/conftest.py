@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -75,7 +76,8 @@ class Visitor:
     def keep_all(self, name: str) -> None:
         """Wide and narrow, light and dark; at no width does the page scroll sideways."""
         before = self.page.viewport_size or {"width": 1440, "height": 900}
-        for width, scheme in product((1440, 390), ("light", "dark")):
+        schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+        for width, scheme in product((1440, 390), schemes):
             self.page.set_viewport_size({"width": width, "height": 900})
             self.page.emulate_media(color_scheme=scheme)
             beyond = self.page.evaluate(
