@@ -62,7 +62,9 @@ class Event(models.Model):
                 name="event_by_actor",
             ),
             models.Index(fields=["act", "-id"], name="event_by_act"),
-            models.Index(fields=["outcome", "-id"], name="event_by_outcome"),
+            models.Index(
+                fields=["outcome", "-id"], include=["deployment", "act"], name="event_by_outcome"
+            ),
             models.Index(fields=["object_id", "-id"], name="event_by_object"),
             models.Index(
                 fields=["deployment", "-id"], include=["outcome", "act"], name="event_by_deployment"

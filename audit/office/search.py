@@ -16,7 +16,7 @@ from operator import or_
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from access.errors import Invalid
@@ -39,7 +39,7 @@ LINK = "event__"
 class Page:
     """One page of events; `older` and `newer` are the keys to go on from, empty at the ends.
 
-    count: how many match, or COUNT_LIMIT and `capped` when there are more.
+    count: how many match; `capped` when it is at least so many, and who would know must read on.
     """
 
     events: list[Event]
@@ -66,11 +66,12 @@ def page(wanted: Filter, *, before: str = "", after: str = "") -> Page:
         return page(wanted)
     more, ids = len(ids) > PAGE, sorted(ids[:PAGE], reverse=True)
     older, newer = (True, more) if back else (more, cursor is not None)
-    count = _count(ways)
+    # A first page that is not full is all there is.
+    count, capped = _count(ways) if cursor or more else (len(ids), False)
     return Page(
         list(Event.objects.filter(id__in=ids).select_related("personal").order_by("-id")),
-        min(count, COUNT_LIMIT),
-        count > COUNT_LIMIT,
+        max(count, len(ids)),
+        capped,
         str(ids[-1]) if ids and older else "",
         str(ids[0]) if ids and newer else "",
     )
@@ -117,44 +118,82 @@ def _milliseconds(moment: datetime) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """Rows of one index, read in order: of events, or of a table whose rows lead to events."""
+    """Rows of one index, read in order: of events, or of a table whose rows lead to events.
+
+    rows: those of the whole filter. whole: all that the index has for what it was chosen by.
+    """
 
     rows: QuerySet[Any]
+    whole: QuerySet[Any]
     prefix: str = ""
 
     def ids(self, bound: Mapping[str, object], order: str) -> QuerySet[Any, UUID]:
         rows = self.rows.filter(**{f"{self.prefix}{name}": v for name, v in bound.items()})
         return rows.order_by(f"{order}{self.prefix}id").values_list(f"{self.prefix}id", flat=True)
 
+    def beyond(self) -> UUID | None:
+        """The newest id that is not looked at when events are counted; None when all are."""
+        ids = self.whole.order_by(f"-{self.prefix}id").values_list(f"{self.prefix}id", flat=True)
+        found: UUID | None = ids[COUNT_LIMIT : COUNT_LIMIT + 1].first()
+        return found
+
+
+PRIMARY = ("case", "person", "object", "address", "act", "deployment", "outcome", "request")
+
 
 def _ways(wanted: Filter) -> list[_Way]:
-    """The filter that has an index of its own decides where to look; the others only sift."""
-    names = ("case", "person", "object", "address", "act")
-    primary = next((n for n in names if getattr(wanted, n)), "")
+    """The filter that has an index of its own decides where to look; the others only sift. Of
+    several, the first that finds few."""
+    first, *others = [name for name in PRIMARY if getattr(wanted, name)] or [""]
+    found = _ways_by(first, wanted)
+    if others and not _are_few(found):
+        return next(filter(_are_few, (_ways_by(name, wanted) for name in others)), found)
+    return found
+
+
+def _are_few(ways: list[_Way]) -> bool:
+    return all(way.beyond() is None for way in ways)
+
+
+def _ways_by(primary: str, wanted: Filter) -> list[_Way]:
     without: dict[str, Any] = {primary: ""} if primary else {}
     rest = replace(wanted, **without)
-    found = Event.objects.filter(_conditions(rest))
-    linked = _conditions(rest, LINK)
-    if primary == "case":
-        return [_Way(CaseEvent.objects.filter(linked, case_id=wanted.case), LINK)]
-    if primary == "person":
-        return [_Way(found.filter(**way)) for way in _people(wanted.person)]
-    if primary == "object":
-        ids = _object_ids(wanted.object)
-        return [
-            _Way(found.filter(object_label=wanted.object)),
-            *(_Way(found.filter(object_id=i)) for i in ids),
-            *(_Way(Mention.objects.filter(linked, object_id=i), LINK) for i in ids),
-        ]
-    if primary == "address":
-        rows = Personal.objects.filter(linked, ip=wanted.address)
-        if hidden := list(restricted.people()):
-            # Only then: it costs a join.
-            rows = rows.exclude(event__actor_id__in=hidden)
-        return [_Way(rows, LINK)]
-    if primary == "act":
-        return [_Way(found.filter(act=act)) for act in _acts(wanted.act)]
-    return [_Way(found)]
+    within = Filter(start=wanted.start, end=wanted.end)
+    found, every = (Event.objects.filter(_conditions(each)) for each in (rest, within))
+    linked, all_linked = _conditions(rest, LINK), _conditions(within, LINK)
+
+    def events_with(**named: str) -> _Way:
+        return _Way(found.filter(**named), every.filter(**named))
+
+    def leading(model: type[Model], **named: str) -> _Way:
+        rows = model._default_manager
+        return _Way(rows.filter(linked, **named), rows.filter(all_linked, **named), LINK)
+
+    match primary:
+        case "case":
+            ways = [leading(CaseEvent, case_id=wanted.case)]
+        case "person":
+            ways = [
+                _Way(found.filter(**way), every.filter(actor_id=way["actor_id"]))
+                for way in _people(wanted.person)
+            ]
+        case "object":
+            ids = _object_ids(wanted.object)
+            ways = [events_with(object_label=wanted.object)]
+            ways += [events_with(object_id=i) for i in ids]
+            ways += [leading(Mention, object_id=i) for i in ids]
+        case "address":
+            ways = [leading(Personal, ip=wanted.address)]
+            if hidden := list(restricted.people()):
+                # Only then: it costs a join.
+                rows = ways[0].rows.exclude(event__actor_id__in=hidden)
+                ways = [replace(ways[0], rows=rows)]
+        case "act":
+            ways = [events_with(act=act) for act in _acts(wanted.act)]
+        case _:
+            column = "request_id" if primary == "request" else primary
+            ways = [events_with(**({column: getattr(wanted, primary)} if primary else {}))]
+    return ways
 
 
 def _conditions(wanted: Filter, prefix: str = "") -> Q:
@@ -195,10 +234,13 @@ def _ids(ways: list[_Way], bound: Mapping[str, object], order: str) -> list[UUID
     return list(first.union(*others).order_by(f"{order}id")[: PAGE + 1] if others else first)
 
 
-def _count(ways: list[_Way]) -> int:
-    """How many match, or a little more than COUNT_LIMIT."""
-    first, *others = [way.ids({}, "").order_by()[: COUNT_LIMIT + 1] for way in ways]
-    return first.union(*others).count() if others else first.count()
+def _count(ways: list[_Way]) -> tuple[int, bool]:
+    """How many match, and whether there may be more: at most COUNT_LIMIT rows of each index are
+    looked at, the newest."""
+    beyond = max((b for way in ways if (b := way.beyond())), default=None)
+    bound = {"id__gt": beyond} if beyond else {}
+    first, *others = [way.ids(bound, "").order_by() for way in ways]
+    return (first.union(*others).count() if others else first.count()), beyond is not None
 
 
 def counts_between(wanted: Filter, moments: Sequence[datetime]) -> list[int]:

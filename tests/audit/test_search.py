@@ -142,12 +142,42 @@ def test_a_bad_key_is_the_newest_page(happen: Happen, key: str) -> None:
 
 def test_a_count_is_capped(happen: Happen, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "COUNT_LIMIT", 3)
+    monkeypatch.setattr(search, "PAGE", 2)
     for _ in range(3):
         happen(Act.NODE_REFRESH, Obj("node", "n-1"))
     assert (search.page(Filter()).count, search.page(Filter()).capped) == (3, False)
     happen(Act.NODE_REFRESH, Obj("node", "n-1"))
     for wanted in (Filter(), Filter(object="n-1"), Filter(act="node")):
         assert (search.page(wanted).count, search.page(wanted).capped) == (3, True)
+
+
+def test_what_sifts_much_is_counted_in_the_newest_alone(
+    happen: Happen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of ten thousand rows of an index, however few of them match; a page that is not full has
+    been read to its end."""
+    monkeypatch.setattr(search, "COUNT_LIMIT", 3)
+    monkeypatch.setattr(search, "PAGE", 2)
+    for number in range(8):
+        happen(Act.NODE_REFRESH, Obj("node", "n-1"), outcome="failure" if number % 2 else "success")
+    page = search.page(Filter(object="n-1", outcome="failure"))
+    assert (len(page.events), page.count, page.capped) == (2, 2, True)
+    rest = search.page(Filter(object="n-1", outcome="failure"), before=page.older)
+    assert (len(rest.events), rest.capped) == (2, True)
+    assert search.page(Filter(object="n-1", outcome="denied")).count == 0
+
+
+def test_of_several_filters_the_one_that_finds_few_leads(
+    happen: Happen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "COUNT_LIMIT", 3)
+    for number in range(5):
+        happen(Act.NODE_REFRESH, Obj("node", f"n-{number}"), ip="10.0.0.7")
+    wanted = Filter(address="10.0.0.7", object="n-4")
+    [*ways] = search._ways(wanted)
+    assert {way.whole.model.__name__ for way in ways} == {"Event", "Mention"}
+    page = search.page(wanted)
+    assert (len(page.events), page.count, page.capped) == (1, 1, False)
 
 
 def test_the_events_of_a_request_belong_together(happen: Happen) -> None:
