@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from typing import Any
@@ -15,7 +16,7 @@ from audit.ledger.note import BadNote, Checkpoint, PublicKey, open_note, read_ch
 from audit.ledger.removed import Removed
 from audit.ledger.report import Report
 from audit.ledger.sealing import LEVELS
-from audit.ledger.snapshot import Connection, Rows, copied, snapshot
+from audit.ledger.snapshot import Connection, Rows, copied, parsed, snapshot
 from audit.ledger.tree import HASHERS, Edge
 from audit.ledger.walk import Events, Head, Numbering, Walk
 
@@ -318,9 +319,33 @@ def _levels(size: int) -> Iterator[tuple[int, int]]:
 
 
 def _leaves(connection: Connection, tree: Head) -> Rows:
-    query = LEAVES.format(tree=tree.number, since=tree.since)
-    return copied(connection, query, ["int8", "bytea", "bytea"])
+    return parsed(connection, LEAVES.format(tree=tree.number, since=tree.since), _leaf)
 
 
 def _events(connection: Connection, since: str) -> Rows:
-    return copied(connection, EVENTS.format(since=UUID(since)), ["bytea", "bytea", "bytea", "int8"])
+    return parsed(connection, EVENTS.format(since=UUID(since)), _event)
+
+
+# A row is the number of its fields, and of each its length and its bytes; -1 stands for NULL.
+_LEAF = struct.Struct("!hiqi16si32s")
+_NUMBER = struct.Struct("!i16siq")
+_LENGTH = struct.Struct("!i")
+
+
+def _leaf(data: bytes) -> Row:
+    """(position, event_id, leaf_hash)"""
+    if len(data) != _LEAF.size:
+        # A hash of another length is none: whatever it is compared with is another.
+        return (int.from_bytes(data[6:14]), data[18:34], data[38:])
+    _fields, _l, position, _l, event_id, _l, leaf_hash = _LEAF.unpack(data)
+    return position, event_id, leaf_hash
+
+
+def _event(data: bytes) -> Row:
+    """(id, leaf, boot, wseq)"""
+    end = 26 + _LENGTH.unpack_from(data, 22)[0]
+    if len(data) == end + _NUMBER.size:
+        _length, boot, _length, number = _NUMBER.unpack_from(data, end)
+        return data[6:22], data[26:end], boot, number
+    # Both are NULL, or only the number is.
+    return data[6:22], data[26:end], data[end + 4 : -4] or None, None
