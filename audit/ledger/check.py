@@ -9,15 +9,17 @@ from typing import Any
 from uuid import UUID
 
 from audit.ledger import guards
-from audit.ledger.beside import Comparison, Found, Unfinished, shares
+from audit.ledger.beside import MOST, Comparison, Found, Unfinished, shares
+from audit.ledger.canonical import leaf_hash
 from audit.ledger.certificate import Certificate, NotTrusted, trusted
+from audit.ledger.checked_event import STORED
 from audit.ledger.erased import ERASED, Erasures
 from audit.ledger.note import BadNote, Checkpoint, PublicKey, open_note, read_checkpoint
 from audit.ledger.removed import Removed
 from audit.ledger.report import Report
 from audit.ledger.sealing import LEVELS
 from audit.ledger.snapshot import Connection, Rows, copied, parsed, snapshot
-from audit.ledger.tree import HASHERS, Edge
+from audit.ledger.tree import HASHERS, SHA256, Edge
 from audit.ledger.walk import Events, Head, Numbering, Walk
 
 Row = tuple[Any, ...]
@@ -28,10 +30,14 @@ COPY (SELECT position, event_id, leaf_hash FROM ledger_leaf
       WHERE tree = {tree} AND position >= {since} ORDER BY position) TO STDOUT (FORMAT binary)
 """
 EVENTS = """
-COPY (SELECT id, leaf, boot, wseq FROM ledger_event WHERE id >= '{since}' ORDER BY id)
+COPY (SELECT id, {what}, boot, wseq FROM ledger_event WHERE id >= '{since}' ORDER BY id)
 TO STDOUT (FORMAT binary)
 """
-PLACES = "SELECT event_id, position FROM ledger_leaf WHERE event_id = ANY(%s::uuid[])"
+PLACES = """
+SELECT e.id, l.position, l.leaf_hash, t.hash, e.leaf, e.leaf_hash FROM ledger_event e
+JOIN ledger_leaf l ON l.event_id = e.id JOIN ledger_tree t ON t.number = l.tree
+WHERE e.id = ANY(%s::uuid[])
+"""
 CHANGED = "its bytes are not those that were sealed"
 NOT_COMPARED = "what events are found by and opened with was not compared with their bytes"
 WAITING = """
@@ -197,14 +203,18 @@ class Verification:
         total = sum(_size(leaves, tree.number) - tree.since for tree in trees)
         bounds = _bounds(leaves, trees, first, shares(total))
         numbering = Numbering(_numbers_before(leaves, first))
-        comparison = Comparison(self._conninfo, name, bounds, total) if self._beside else None
+        # The hash that is stored with an event is SHA-256: what a tree of another hash says of its
+        # bytes is seen here alone.
+        hashed = all(tree.edge.hasher is SHA256 for tree in trees)
+        bytes_only = not self._beside
+        comparison = Comparison(self._conninfo, name, bounds, total, bytes_only=bytes_only)
 
         def progress(done: int) -> None:
-            self._progress((done + comparison.done) // 2 if comparison else done)
+            self._progress((done + comparison.done) // 2)
 
-        rows = _events(events, first)
+        rows = _events(events, first, "leaf_hash" if hashed else "leaf")
         source = Events(rows, numbering)
-        walk = Walk(source, self.report, self._removed, progress)
+        walk = Walk(source, self.report, self._removed, progress, hashed=hashed)
         try:
             # A connection waits for ever for the end of a copy that nobody reads.
             with closing(rows):
@@ -213,10 +223,9 @@ class Verification:
                         with closing(_leaves(leaves, tree)) as own:
                             walk.tree(tree, own)
                 self._unsealed(leaves, source.rest())
-            found = comparison.finish(lambda: progress(self.report.size)) if comparison else Found()
+            found = comparison.finish(lambda: progress(self.report.size))
         finally:
-            if comparison:
-                comparison.stop()
+            comparison.stop()
         self._tell_events(leaves, walk, found)
         for problem in numbering.problems(self._removed.missing):
             self.report.incomplete(problem)
@@ -232,20 +241,22 @@ class Verification:
 
     def _tell_events(self, connection: Connection, walk: Walk, found: Found) -> None:
         """Of each event one problem, in the order of their positions."""
-        changed = {str(UUID(bytes=event_id)) for _position, event_id in walk.changed}
-        told = [
-            (position, f"leaf {position}, event {UUID(bytes=event_id)}: {CHANGED}")
-            for position, event_id in walk.changed
-        ]
-        places: dict[UUID, int] = dict(
-            connection.execute(PLACES, [[pk for pk, _problem in found.problems]]).fetchall()
-        )
-        also = found.found - len(found.problems)
-        for pk, problem in found.problems:
+        changed = [UUID(bytes=event_id) for _position, event_id in walk.changed]
+        beside = {UUID(pk): problem for pk, problem in found.problems}
+        told = []
+        places = connection.execute(PLACES, [[*changed[:MOST], *beside]]).fetchall()
+        for pk, place, sealed, hash_name, leaf, stored in places:
             # Of what is not sealed nothing can be said yet.
-            if (place := places.get(UUID(pk))) is not None and pk not in changed:
-                told.append((place, f"leaf {place}, event {pk}: {problem}"))
-                also += 1
+            problem = beside.get(pk, CHANGED)
+            if HASHERS[hash_name].leaf(bytes(leaf)) != bytes(sealed):
+                problem = CHANGED
+            elif leaf_hash(bytes(leaf)) != bytes(stored):
+                problem = STORED
+            told.append((place, f"leaf {place}, event {pk}: {problem}"))
+        known = {pk for pk, *_rest in places}
+        also = len(known - set(changed))
+        if found.found > len(beside):
+            also = max(also, found.found - walk.changed_count)
         if also and not told:
             told.append((0, f"{also} events: what stands beside their bytes says something else"))
         self.report.events -= min(self.report.events, also)
@@ -322,8 +333,8 @@ def _leaves(connection: Connection, tree: Head) -> Rows:
     return parsed(connection, LEAVES.format(tree=tree.number, since=tree.since), _leaf)
 
 
-def _events(connection: Connection, since: str) -> Rows:
-    return parsed(connection, EVENTS.format(since=UUID(since)), _event)
+def _events(connection: Connection, since: str, what: str) -> Rows:
+    return parsed(connection, EVENTS.format(since=UUID(since), what=what), _event)
 
 
 # A row is the number of its fields, and of each its length and its bytes; -1 stands for NULL.
@@ -342,7 +353,7 @@ def _leaf(data: bytes) -> Row:
 
 
 def _event(data: bytes) -> Row:
-    """(id, leaf, boot, wseq)"""
+    """(id, leaf or its hash, boot, wseq)"""
     end = 26 + _LENGTH.unpack_from(data, 22)[0]
     if len(data) == end + _NUMBER.size:
         _length, boot, _length, number = _NUMBER.unpack_from(data, end)

@@ -16,6 +16,7 @@ COLUMNS = (
 )  # fmt: skip
 BETWEEN = "\x1f"
 MOST = 200
+STORED = "its stored hash is not that of its bytes"
 
 
 def columns_of() -> str:
@@ -32,7 +33,7 @@ def problem_of(row: tuple[Any, ...]) -> str:
     """
     data = row[1]
     if row[2] != leaf_hash(data):
-        return "its stored hash is not that of its bytes"
+        return STORED
     try:
         return _against(read(data), row)
     except (AttributeError, KeyError, TypeError):

@@ -72,7 +72,7 @@ class Numbering:
 
 
 class Events:
-    """Events in the order of their ids, each given out once: (id, leaf, boot, wseq)."""
+    """Events in the order of their ids, each given out once: (id, leaf or its hash, boot, wseq)."""
 
     def __init__(self, rows: Iterator[Row], numbering: Numbering) -> None:
         self._rows = rows
@@ -110,12 +110,20 @@ class Events:
 
 class Walk:
     """Goes through the leaves of one tree after the other. `changed`: positions and ids of events
-    whose bytes are not those that were sealed, the first of `changed_count`."""
+    whose bytes are not those that were sealed, the first of `changed_count`. hashed: of the events
+    their hashes are given, which somebody else compares with their bytes."""
 
     def __init__(
-        self, events: Events, report: Report, removed: Removed, progress: Callable[[int], None]
+        self,
+        events: Events,
+        report: Report,
+        removed: Removed,
+        progress: Callable[[int], None],
+        *,
+        hashed: bool,
     ) -> None:
         self._events = events
+        self._hashed = hashed
         self._report = report
         self._removed = removed
         self._progress = progress
@@ -142,7 +150,7 @@ class Walk:
     def _compare(self, tree: Head, block: Sequence[Row]) -> int:
         """The events of some leaves against the hashes of these. Returns how many leaves follow
         each other without a gap."""
-        next_of, new = self._events.next_of, tree.edge.hasher.new
+        next_of, new, hashed = self._events.next_of, tree.edge.hasher.new, self._hashed
         fine, expected = 0, tree.edge.size
         for position, event_id, leaf_hash in block:
             if position != expected:
@@ -151,7 +159,7 @@ class Walk:
             row = next_of(event_id)
             if row is None:
                 self._gone(tree, position, event_id)
-            elif new(b"\x00" + row[1]).digest() == leaf_hash:
+            elif (row[1] if hashed else new(b"\x00" + row[1]).digest()) == leaf_hash:
                 fine += 1
             else:
                 self.changed_count += 1
