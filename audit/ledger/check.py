@@ -101,10 +101,7 @@ class Verification:
             trees = self._trees(leaves)
             for problem in guards.missing(leaves, truncate=self._truncate_guards):
                 self.report.tampered(f"a guard of the log is gone: {problem}")
-            try:
-                self._walk(trees, leaves, events, str(name and name[0]))
-            except Unfinished as error:
-                self.report.unable(str(error))
+            self._walk(trees, leaves, events, str(name and name[0]))
             self._waiting(leaves)
             self._erasures.compare(leaves)
         if not self._beside:
@@ -224,6 +221,9 @@ class Verification:
                             walk.tree(tree, own)
                 self._unsealed(leaves, source.rest())
             found = comparison.finish(lambda: progress(self.report.size))
+        except Unfinished as error:
+            found = Found()
+            self.report.unable(str(error))
         finally:
             comparison.stop()
         self._tell_events(leaves, walk, found)

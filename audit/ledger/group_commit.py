@@ -261,8 +261,9 @@ class GroupCommit:
                     self._fenced()
                 self._beat_at = now
             if now - self._filed_at > BEAT_S:
-                await connection.execute(rows.FILE, [MAX_BATCH])
-                self._filed_at = now
+                late = await (await connection.execute(rows.FILE_LATE, [MAX_BATCH])).fetchone()
+                # What was too much for once goes on when this is called next.
+                self._filed_at = 0.0 if late and late[0] == MAX_BATCH else now
         except (psycopg.Error, LogUnavailable, OSError) as error:
             await self._fail(error)
 

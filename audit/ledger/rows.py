@@ -50,6 +50,11 @@ SELECT writer.boot, new.* FROM writer CROSS JOIN unnest(
 may; otherwise nothing is stored."""
 FILE = "SELECT ledger_file(%s)"
 """Moves so many events from the intake to where they are found; how many it moved."""
+FILE_LATE = """
+SELECT ledger_file(%s) WHERE
+    (SELECT created_at FROM ledger_intake ORDER BY number LIMIT 1) < now() - interval '5 seconds'
+"""
+"""The same, where nobody has done it for five seconds: two who file wait for each other."""
 
 
 def inserts(events: Sequence[Event]) -> Iterator[tuple[str, list[arrays.Array]]]:

@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models import QuerySet
 from psycopg.conninfo import make_conninfo
 
-from audit.ledger import group_commit
+from audit.ledger import group_commit, rows
 from audit.ledger.actor import Actor, ActorKind
 from audit.ledger.acts import Act
 from audit.ledger.event import Draft, Obj
@@ -145,6 +145,7 @@ def test_a_connection_that_is_cut_is_made_again_and_nothing_is_lost() -> None:
 def test_where_nobody_seals_it_files_what_it_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     """What happens is found by those who search, also while the sealer is away."""
     monkeypatch.setattr(group_commit, "BEAT_S", 0.2)
+    monkeypatch.setattr(rows, "FILE_LATE", rows.FILE_LATE.replace("5 seconds", "0 seconds"))
 
     async def work(log: GroupCommit) -> None:
         await log.write(draft())

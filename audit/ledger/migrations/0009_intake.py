@@ -25,7 +25,7 @@ RETURN CASE
     ELSE left(value, most - 1) || '…' END;
 
 CREATE FUNCTION ledger_file(most integer) RETURNS integer LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+SECURITY DEFINER SET search_path = pg_catalog, public SET lock_timeout = '2s' AS $$
 DECLARE
     taken bigint[];
 BEGIN
