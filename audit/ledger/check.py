@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -25,6 +26,7 @@ from audit.ledger.walk import Events, Head, Numbering, Walk
 Row = tuple[Any, ...]
 # An event that has waited longer than this is late; the sealer takes a second.
 LATE_S = 120
+CORES = 4
 LEAVES = """
 COPY (SELECT position, event_id, leaf_hash FROM ledger_leaf
       WHERE tree = {tree} AND position >= {since} ORDER BY position) TO STDOUT (FORMAT binary)
@@ -201,13 +203,17 @@ class Verification:
         bounds = _bounds(leaves, trees, first, shares(total))
         numbering = Numbering(_numbers_before(leaves, first))
         # The hash that is stored with an event is SHA-256: what a tree of another hash says of its
-        # bytes is seen here alone.
-        hashed = all(tree.edge.hasher is SHA256 for tree in trees)
+        # bytes is seen here alone. So are bytes alone, where others had no core of their own.
         bytes_only = not self._beside
+        hashed = all(tree.edge.hasher is SHA256 for tree in trees) and (
+            self._beside or (os.cpu_count() or 1) >= CORES
+        )
+        if bytes_only and not hashed:
+            bounds = []
         comparison = Comparison(self._conninfo, name, bounds, total, bytes_only=bytes_only)
 
         def progress(done: int) -> None:
-            self._progress((done + comparison.done) // 2)
+            self._progress((done + comparison.done) // 2 if bounds else done)
 
         rows = _events(events, first, "leaf_hash" if hashed else "leaf")
         source = Events(rows, numbering)
