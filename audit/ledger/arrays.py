@@ -7,7 +7,7 @@ takes several times as long as PostgreSQL takes to store it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from psycopg.pq import Format
 
 BYTEA, INT8, INT2, TEXT, UUIDS, JSONB, TIMESTAMPTZ = 17, 20, 21, 25, 2950, 3802, 1184
 _HEAD = struct.Struct("!iiIii")
-_LENGTH = struct.Struct("!i")
+_LENGTH, _INT8, _INT2 = struct.Struct("!i"), struct.Struct("!q"), struct.Struct("!h")
 _NULL = _LENGTH.pack(-1)
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -38,8 +38,8 @@ class _ArrayDumper(Dumper):
 psycopg.adapters.register_dumper(Array, _ArrayDumper)
 
 
-def _pack(type_oid: int, items: Iterable[bytes | None], count: int) -> Array:
-    if not count:
+def _pack(type_oid: int, items: Sequence[bytes | None]) -> Array:
+    if not items:
         return Array(_HEAD.pack(1, 0, type_oid, 0, 1))
     parts: list[bytes] = []
     length, nulls = _LENGTH.pack, 0
@@ -49,39 +49,37 @@ def _pack(type_oid: int, items: Iterable[bytes | None], count: int) -> Array:
             parts.append(_NULL)
         else:
             parts += (length(len(item)), item)
-    return Array(b"".join((_HEAD.pack(1, nulls, type_oid, count, 1), *parts)))
+    return Array(b"".join((_HEAD.pack(1, nulls, type_oid, len(items), 1), *parts)))
 
 
 def of_bytes(values: Sequence[bytes]) -> Array:
-    return _pack(BYTEA, values, len(values))
+    return _pack(BYTEA, values)
 
 
 def of_texts(values: Sequence[str]) -> Array:
-    return _pack(TEXT, [value.encode() for value in values], len(values))
+    return _pack(TEXT, [value.encode() for value in values])
 
 
 def of_json(values: Sequence[bytes]) -> Array:
     """Of JSON documents as bytes."""
-    return _pack(JSONB, [b"\x01" + value for value in values], len(values))
+    return _pack(JSONB, [b"\x01" + value for value in values])
 
 
 def of_uuids(values: Sequence[UUID | None]) -> Array:
-    return _pack(UUIDS, [None if v is None else v.bytes for v in values], len(values))
+    return _pack(UUIDS, [None if v is None else v.bytes for v in values])
 
 
 def of_int8(values: Sequence[int | None]) -> Array:
-    pack = struct.Struct("!q").pack
-    return _pack(INT8, [None if v is None else pack(v) for v in values], len(values))
+    pack = _INT8.pack
+    return _pack(INT8, [None if v is None else pack(v) for v in values])
 
 
 def of_int2(values: Sequence[int]) -> Array:
-    pack = struct.Struct("!h").pack
-    return _pack(INT2, [pack(value) for value in values], len(values))
+    pack = _INT2.pack
+    return _pack(INT2, [pack(value) for value in values])
 
 
 def of_moments(values: Sequence[datetime]) -> Array:
     """Of times with a zone, to the microsecond."""
-    pack = struct.Struct("!q").pack
-    return _pack(
-        TIMESTAMPTZ, [pack((value - _EPOCH) // _MICROSECOND) for value in values], len(values)
-    )
+    pack = _INT8.pack
+    return _pack(TIMESTAMPTZ, [pack((value - _EPOCH) // _MICROSECOND) for value in values])

@@ -22,11 +22,10 @@ from uuid import UUID
 
 import psycopg
 
-from audit.ledger.canonical import leaf_hash
-from audit.ledger.checked_event import STORED, columns_of, problem_of
-from audit.ledger.snapshot import Connection, Rows, copied, parsed, snapshot
+from audit.ledger.checked_event import columns_of, problem_of
+from audit.ledger.report import MOST
+from audit.ledger.snapshot import Connection, Rows, copied, snapshot
 
-MOST = 20
 TELL = 2000
 # A process of its own takes half a second to begin.
 ALONE = 20_000
@@ -38,10 +37,6 @@ COPY (SELECT e.id, e.leaf, e.leaf_hash, e.boot, e.wseq, {columns}, p.key, p."val
       FROM ledger_event e LEFT JOIN ledger_personal p ON p.event_id = e.id
       WHERE e.id >= '{first}' {before_end} ORDER BY e.id) TO STDOUT (FORMAT binary)
 """
-BYTES = """
-COPY (SELECT e.id, e.leaf, e.leaf_hash FROM ledger_event e
-      WHERE e.id >= '{first}' {before_end} ORDER BY e.id) TO STDOUT (FORMAT binary)
-"""
 LAST_ERASURE = (
     "(SELECT x.rest FROM ledger_erased x WHERE x.event_id = e.id ORDER BY x.id DESC LIMIT 1)"
 )
@@ -50,16 +45,12 @@ TYPES = ["bytea", "bytea", "bytea", "bytea", "int8", "text", "bytea", "text", "t
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Events from the id `first` up to `end` (empty: to the last), as a named snapshot has them.
-
-    bytes_only: nothing but whether the hash that is stored with each is that of its bytes.
-    """
+    """Events from the id `first` up to `end` (empty: to the last), as a named snapshot has them."""
 
     conninfo: str
     snapshot: str
     first: str
     end: str
-    bytes_only: bool = False
 
 
 @dataclass(slots=True)
@@ -83,13 +74,12 @@ class Unfinished(RuntimeError):
 def compare(share: Share) -> Generator[Found, None, None]:
     """Compare a share, telling now and then how far it is; the last word is complete."""
     found = Found()
-    check = _hash_problem if share.bytes_only else problem_of
     with (
         snapshot(share.conninfo, share.snapshot) as connection,
         closing(_rows(connection, share)) as rows,
     ):
         for row in rows:
-            if problem := check(row):
+            if problem := problem_of(row):
                 found.add(UUID(bytes=row[0]), problem)
             found.done += 1
             if not found.done % TELL:
@@ -98,36 +88,20 @@ def compare(share: Share) -> Generator[Found, None, None]:
 
 
 def _rows(connection: Connection, share: Share) -> Rows:
-    among = {
-        "first": UUID(share.first),
-        "before_end": f"AND e.id < '{UUID(share.end)}'" if share.end else "",
-    }
-    if share.bytes_only:
-        return parsed(connection, BYTES.format(**among), _bytes)
     erased = connection.execute("SELECT 1 FROM ledger_erased LIMIT 1").fetchone()
-    rest = LAST_ERASURE if erased else "NULL::text"
-    return copied(connection, EVENTS.format(columns=columns_of(), rest=rest, **among), TYPES)
-
-
-def _bytes(data: bytes) -> tuple[Any, ...]:
-    """(id, leaf, leaf_hash) of a copied row."""
-    end = 26 + int.from_bytes(data[22:26])
-    return data[6:22], data[26:end], data[end + 4 :]
-
-
-def _hash_problem(row: tuple[Any, ...]) -> str:
-    return "" if leaf_hash(row[1]) == row[2] else STORED
+    query = EVENTS.format(
+        columns=columns_of(), rest=LAST_ERASURE if erased else "NULL::text",
+        first=UUID(share.first),
+        before_end=f"AND e.id < '{UUID(share.end)}'" if share.end else "",
+    )  # fmt: skip
+    return copied(connection, query, TYPES)
 
 
 class Comparison:
     """All shares, in processes of their own where that pays. `stop` ends them."""
 
-    def __init__(
-        self, conninfo: str, name: str, bounds: Sequence[str], events: int, *, bytes_only: bool
-    ) -> None:
-        self._shares = [
-            Share(conninfo, name, first, end, bytes_only) for first, end in pairwise(bounds)
-        ]
+    def __init__(self, conninfo: str, name: str, bounds: Sequence[str], events: int) -> None:
+        self._shares = [Share(conninfo, name, first, end) for first, end in pairwise(bounds)]
         self._found = [Found() for _share in self._shares]
         self._children: list[subprocess.Popen[str]] = []
         self._readers: list[threading.Thread] = []

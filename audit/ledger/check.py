@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -10,14 +9,14 @@ from typing import Any
 from uuid import UUID
 
 from audit.ledger import guards
-from audit.ledger.beside import MOST, Comparison, Found, Unfinished, shares
+from audit.ledger.beside import Comparison, Found, Unfinished, shares
 from audit.ledger.canonical import leaf_hash
 from audit.ledger.certificate import Certificate, NotTrusted, trusted
 from audit.ledger.checked_event import STORED
 from audit.ledger.erased import ERASED, Erasures
 from audit.ledger.note import BadNote, Checkpoint, PublicKey, open_note, read_checkpoint
 from audit.ledger.removed import Removed
-from audit.ledger.report import Report
+from audit.ledger.report import MOST, Report
 from audit.ledger.sealing import LEVELS
 from audit.ledger.snapshot import Connection, Rows, copied, parsed, snapshot
 from audit.ledger.tree import HASHERS, SHA256, Edge
@@ -26,7 +25,6 @@ from audit.ledger.walk import Events, Head, Numbering, Walk
 Row = tuple[Any, ...]
 # An event that has waited longer than this is late; the sealer takes a second.
 LATE_S = 120
-CORES = 4
 LEAVES = """
 COPY (SELECT position, event_id, leaf_hash FROM ledger_leaf
       WHERE tree = {tree} AND position >= {since} ORDER BY position) TO STDOUT (FORMAT binary)
@@ -200,17 +198,12 @@ class Verification:
         """The bytes here; what stands beside them, meanwhile, in processes of their own."""
         first = self._first_event(leaves, trees)
         total = sum(_size(leaves, tree.number) - tree.since for tree in trees)
-        bounds = _bounds(leaves, trees, first, shares(total))
+        bounds = _bounds(leaves, trees, first, shares(total)) if self._beside else []
         numbering = Numbering(_numbers_before(leaves, first))
         # The hash that is stored with an event is SHA-256: what a tree of another hash says of its
-        # bytes is seen here alone. So are bytes alone, where others had no core of their own.
-        bytes_only = not self._beside
-        hashed = all(tree.edge.hasher is SHA256 for tree in trees) and (
-            self._beside or (os.cpu_count() or 1) >= CORES
-        )
-        if bytes_only and not hashed:
-            bounds = []
-        comparison = Comparison(self._conninfo, name, bounds, total, bytes_only=bytes_only)
+        # bytes is seen here alone.
+        hashed = self._beside and all(tree.edge.hasher is SHA256 for tree in trees)
+        comparison = Comparison(self._conninfo, name, bounds, total)
 
         def progress(done: int) -> None:
             self._progress((done + comparison.done) // 2 if bounds else done)

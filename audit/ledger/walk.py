@@ -79,20 +79,9 @@ class Events:
         self._count = numbering.count
         self.passed: dict[bytes, Row] = {}
 
-    def next_of(self, event_id: bytes) -> Row | None:
-        """The event of this id, None when there is none: mostly the next one."""
-        if self.passed or (row := next(self._rows, None)) is None:
-            return self.take(event_id)
-        if row[2] is not None:
-            self._count(row[2], row[3])
-        if row[0] == event_id:
-            return row
-        self.passed[row[0]] = row
-        return self.take(event_id)
-
     def take(self, event_id: bytes) -> Row | None:
         """The event of this id, wherever it is; those before it are kept for later."""
-        if (row := self.passed.pop(event_id, None)) is not None:
+        if self.passed and (row := self.passed.pop(event_id, None)):
             return row
         for row in self._rows:
             if row[2] is not None:
@@ -150,13 +139,13 @@ class Walk:
     def _compare(self, tree: Head, block: Sequence[Row]) -> int:
         """The events of some leaves against the hashes of these. Returns how many leaves follow
         each other without a gap."""
-        next_of, new, hashed = self._events.next_of, tree.edge.hasher.new, self._hashed
+        take, new, hashed = self._events.take, tree.edge.hasher.new, self._hashed
         fine, expected = 0, tree.edge.size
         for position, event_id, leaf_hash in block:
             if position != expected:
                 break
             expected += 1
-            row = next_of(event_id)
+            row = take(event_id)
             if row is None:
                 self._gone(tree, position, event_id)
             elif (row[1] if hashed else new(b"\x00" + row[1]).digest()) == leaf_hash:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import reduce
+from functools import cached_property, reduce
 from itertools import pairwise
 from operator import or_
 from typing import Any
@@ -116,7 +116,7 @@ def _milliseconds(moment: datetime) -> int:
     return min(max(since // timedelta(milliseconds=1), 0), (1 << 48) - 1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Way:
     """Rows of one index, read in order: of events, or of a table whose rows lead to events.
 
@@ -131,6 +131,7 @@ class _Way:
         rows = self.rows.filter(**{f"{self.prefix}{name}": v for name, v in bound.items()})
         return rows.order_by(f"{order}{self.prefix}id").values_list(f"{self.prefix}id", flat=True)
 
+    @cached_property
     def beyond(self) -> UUID | None:
         """The newest id that is not looked at when events are counted; None when all are."""
         ids = self.whole.order_by(f"-{self.prefix}id").values_list(f"{self.prefix}id", flat=True)
@@ -152,7 +153,7 @@ def _ways(wanted: Filter) -> list[_Way]:
 
 
 def _are_few(ways: list[_Way]) -> bool:
-    return all(way.beyond() is None for way in ways)
+    return all(way.beyond is None for way in ways)
 
 
 def _ways_by(primary: str, wanted: Filter) -> list[_Way]:
@@ -237,10 +238,15 @@ def _ids(ways: list[_Way], bound: Mapping[str, object], order: str) -> list[UUID
 def _count(ways: list[_Way]) -> tuple[int, bool]:
     """How many match, and whether there may be more: at most COUNT_LIMIT rows of each index are
     looked at, the newest."""
-    beyond = max((b for way in ways if (b := way.beyond())), default=None)
+    beyond = max((b for way in ways if (b := way.beyond)), default=None)
     bound = {"id__gt": beyond} if beyond else {}
-    first, *others = [way.ids(bound, "").order_by() for way in ways]
-    return (first.union(*others).count() if others else first.count()), beyond is not None
+    return _together([way.ids(bound, "").order_by() for way in ways]), beyond is not None
+
+
+def _together(parts: Sequence[QuerySet[Any, UUID]]) -> int:
+    """How many ids there are, each counted once."""
+    first, *others = parts
+    return first.union(*others).count() if others else first.count()
 
 
 def counts_between(wanted: Filter, moments: Sequence[datetime]) -> list[int]:
@@ -249,8 +255,8 @@ def counts_between(wanted: Filter, moments: Sequence[datetime]) -> list[int]:
     found = []
     for begin, end in pairwise(moments):
         bound = {"id__gte": first_id(begin), "id__lt": first_id(end)}
-        first, *others = [way.ids(bound, "").order_by()[: COUNT_LIMIT + 1] for way in ways]
-        found.append(first.union(*others).count() if others else first.count())
+        parts = [way.ids(bound, "").order_by()[: COUNT_LIMIT + 1] for way in ways]
+        found.append(_together(parts))
     return found
 
 

@@ -36,7 +36,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--bytes-only", action="store_true",
-            help="what is sealed, and not what events are found by: several times as fast",
+            help="what is sealed, and not what events are found by: less than half of the time",
         )  # fmt: skip
         parser.add_argument(
             "--checkpoint", action="append", default=[], metavar="FILE",
