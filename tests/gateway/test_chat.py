@@ -65,7 +65,9 @@ def test_what_a_request_leaves_out_is_as_the_revision_sets_it(console: Console) 
         texts = [answer["choices"][0]["message"]["content"] for answer in asked]
         return {" ".join(text.split()[:5]) for text in texts}
 
-    assert len(answers(temperature=None)) == 1
+    left_out = answers(temperature=None)
+    assert len(left_out) == 1
+    assert left_out == answers(temperature=0)
     assert len(answers(temperature=1.5)) > 1
 
 
