@@ -84,8 +84,8 @@ screenshots: setup browser ## walk from a job to a granted deployment in a real 
 
 .PHONY: bench bench-gateway bench-audit bench-pages bench-fit
 bench: bench-gateway bench-audit bench-fit ## measure; never part of the tests
-bench-gateway: setup ## what the gateway adds to a request
-	@$(BIN)/python -m tests.bench gateway
+bench-gateway: setup peers ## what the gateway adds to a request, beside nginx and LiteLLM
+	@LITELLM=$(LITELLM) $(BIN)/python -m tests.bench gateway
 bench-audit: setup ## how many events the log takes
 	@$(BIN)/python -m tests.bench audit log
 bench-pages: setup ## every filter's pages at N events: make bench-pages N=10000000 (half an hour, 30 GB)
@@ -181,6 +181,25 @@ browser:
 			"fontconfig and fonts-noto-cjk (Debian: sudo apt-get install chromium fontconfig" \
 			"fonts-noto-cjk), then run this again." >&2; exit 1; \
 	fi
+
+# Peers of the bench of the gateway; LiteLLM in an environment of its own, since it pins what we use.
+LITELLM ?= 1.75.8
+.PHONY: peers
+peers: .venv/peers/litellm-$(LITELLM)/bin/litellm
+	@if command -v nginx /usr/sbin/nginx >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing nginx for the bench of the gateway"; \
+		apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			nginx-light >/dev/null; \
+	else \
+		echo "nginx is not installed (Debian: sudo apt-get install nginx-light)"; \
+	fi
+
+.venv/peers/litellm-%/bin/litellm: | .venv/.base
+	@echo "installing LiteLLM $* for the bench of the gateway"
+	@$(BIN)/python -m venv --clear $(@:/bin/litellm=) && \
+		$(@:/litellm=/python) -m pip install --quiet --no-input "litellm[proxy]==$*" || rm -rf $(@:/bin/litellm=)
 
 .PHONY: receiver
 receiver:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -20,17 +21,28 @@ from audit.ledger.report import MOST, Report
 from audit.ledger.sealing import LEVELS
 from audit.ledger.snapshot import Connection, Rows, copied, parsed, snapshot
 from audit.ledger.tree import HASHERS, SHA256, Edge
-from audit.ledger.walk import Events, Head, Numbering, Walk
+from audit.ledger.walk import WIDTH, Events, Head, Numbering, Walk
 
 Row = tuple[Any, ...]
 # An event that has waited longer than this is late; the sealer takes a second.
 LATE_S = 120
+BATCH = 10_000
+# A row for each block of WIDTH positions: its leaves one after the other, 56 bytes each. A hash of
+# another length is none: zeros stand for it, and they are the hash of nothing.
 LEAVES = """
-COPY (SELECT position, event_id, leaf_hash FROM ledger_leaf
-      WHERE tree = {tree} AND position >= {since} ORDER BY position) TO STDOUT (FORMAT binary)
+COPY (
+    SELECT block.leaves FROM (SELECT generate_series({first}, {last}) AS number) AS numbers
+    CROSS JOIN LATERAL (SELECT string_agg(leaf, ''::bytea) AS leaves FROM (
+        SELECT int8send(position) || uuid_send(event_id) || CASE length(leaf_hash)
+            WHEN 32 THEN leaf_hash ELSE decode(repeat('00', 32), 'hex') END AS leaf
+        FROM ledger_leaf WHERE tree = {tree}
+            AND position BETWEEN number::bigint * {width} AND number::bigint * {width} + {width} - 1
+        ORDER BY position
+    ) AS one) AS block
+) TO STDOUT (FORMAT binary)
 """
 EVENTS = """
-COPY (SELECT id, {what}, boot, wseq FROM ledger_event WHERE id >= '{since}' ORDER BY id)
+COPY (SELECT id, boot, wseq, {what} FROM ledger_event WHERE id >= '{since}' ORDER BY id)
 TO STDOUT (FORMAT binary)
 """
 PLACES = """
@@ -208,7 +220,7 @@ class Verification:
         def progress(done: int) -> None:
             self._progress((done + comparison.done) // 2 if bounds else done)
 
-        rows = _events(events, first, "leaf_hash" if hashed else "leaf")
+        rows = _events(events, first, hashed=hashed)
         source = Events(rows, numbering)
         walk = Walk(source, self.report, self._removed, progress, hashed=hashed)
         try:
@@ -263,20 +275,22 @@ class Verification:
             [text for _place, text in sorted(told)], walk.changed_count + also
         )
 
-    def _unsealed(self, connection: Connection, left: list[bytes]) -> None:
+    def _unsealed(self, connection: Connection, left: Iterator[bytes]) -> None:
         """What is left over has no leaf: it must wait for the sealer."""
-        if not left or self.since:
-            return
-        ids = [UUID(bytes=event_id) for event_id in left]
-        waiting = {
-            event_id
-            for (event_id,) in connection.execute(
-                "SELECT event_id FROM ledger_pending WHERE event_id = ANY(%s)", [ids]
-            )
-        }
-        for event_id in ids:
-            if event_id not in waiting:
-                self.report.incomplete(f"event {event_id} is not sealed and does not wait for it")
+        while ids := [UUID(bytes=event_id) for event_id in islice(left, BATCH)]:
+            if self.since:
+                continue
+            waiting = {
+                event_id
+                for (event_id,) in connection.execute(
+                    "SELECT event_id FROM ledger_pending WHERE event_id = ANY(%s)", [ids]
+                )
+            }
+            for event_id in ids:
+                if event_id not in waiting:
+                    self.report.incomplete(
+                        f"event {event_id} is not sealed and does not wait for it"
+                    )
 
     def _waiting(self, connection: Connection) -> None:
         row = connection.execute(WAITING, [LATE_S]).fetchone()
@@ -291,9 +305,9 @@ class Verification:
 
 def _size(connection: Connection, tree: int) -> int:
     row = connection.execute(
-        "SELECT coalesce(max(position) + 1, 0) FROM ledger_leaf WHERE tree = %s", [tree]
+        "SELECT coalesce(max(position), -1) FROM ledger_leaf WHERE tree = %s", [tree]
     ).fetchone()
-    return int(row[0]) if row else 0
+    return int(row[0]) + 1 if row else 0
 
 
 def _bounds(connection: Connection, trees: list[Head], first: str, count: int) -> list[str]:
@@ -329,33 +343,52 @@ def _levels(size: int) -> Iterator[tuple[int, int]]:
 
 
 def _leaves(connection: Connection, tree: Head) -> Rows:
-    return parsed(connection, LEAVES.format(tree=tree.number, since=tree.since), _leaf)
+    """Blocks of leaves, of WIDTH positions each; `since` is where one of them begins."""
+    query = LEAVES.format(
+        tree=tree.number, width=WIDTH, first=tree.since // WIDTH,
+        last=(_size(connection, tree.number) - 1) // WIDTH,
+    )  # fmt: skip
+    return parsed(connection, query, _block)
 
 
-def _events(connection: Connection, since: str, what: str) -> Rows:
-    return parsed(connection, EVENTS.format(since=UUID(since), what=what), _event)
+def _events(connection: Connection, since: str, *, hashed: bool) -> Rows:
+    what = "leaf_hash" if hashed else "leaf"
+    query = EVENTS.format(since=UUID(since), what=what)
+    return parsed(connection, query, _hashed_event if hashed else _event)
 
 
 # A row is the number of its fields, and of each its length and its bytes; -1 stands for NULL.
-_LEAF = struct.Struct("!hiqi16si32s")
-_NUMBER = struct.Struct("!i16siq")
 _LENGTH = struct.Struct("!i")
+_LEAF = struct.Struct("!q16s32s")
+_EVENT = struct.Struct("!6x16si16siq4x")
 
 
-def _leaf(data: bytes) -> Row:
-    """(position, event_id, leaf_hash)"""
-    if len(data) != _LEAF.size:
-        # A hash of another length is none: whatever it is compared with is another.
-        return (int.from_bytes(data[6:14]), data[18:34], data[38:])
-    _fields, _l, position, _l, event_id, _l, leaf_hash = _LEAF.unpack(data)
-    return position, event_id, leaf_hash
+def _block(data: memoryview) -> Row:
+    """Leaves: (position, event_id, leaf_hash) each."""
+    return tuple(_LEAF.iter_unpack(data[6:]))
 
 
-def _event(data: bytes) -> Row:
-    """(id, leaf or its hash, boot, wseq)"""
-    end = 26 + _LENGTH.unpack_from(data, 22)[0]
-    if len(data) == end + _NUMBER.size:
-        _length, boot, _length, number = _NUMBER.unpack_from(data, end)
-        return data[6:22], data[26:end], boot, number
-    # Both are NULL, or only the number is.
-    return data[6:22], data[26:end], data[end + 4 : -4] or None, None
+def _event(data: memoryview) -> Row:
+    """(id, what the hash of its leaf is made of, boot, wseq)"""
+    if len(data) >= _EVENT.size:
+        event_id, boot_bytes, boot, number_bytes, number = _EVENT.unpack_from(data)
+        if boot_bytes == 16 and number_bytes == 8:
+            # The one copy of a leaf that is made.
+            return event_id, b"\x00" + data[58:], boot, number
+    event_id, boot, number, leaf = _fields(data)
+    return event_id, b"\x00" + (leaf or b""), boot, number and int.from_bytes(number, signed=True)
+
+
+def _hashed_event(data: memoryview) -> Row:
+    """(id, hash, boot, wseq)"""
+    event_id, prefixed, boot, number = _event(data)
+    return event_id, prefixed[1:], boot, number
+
+
+def _fields(data: memoryview) -> Iterator[bytes | None]:
+    at = 2
+    while at < len(data):
+        (length,) = _LENGTH.unpack_from(data, at)
+        at += _LENGTH.size
+        yield None if length < 0 else bytes(data[at : at + length])
+        at += max(length, 0)

@@ -11,7 +11,7 @@ from psycopg import errors, pq
 Connection = psycopg.Connection[tuple[Any, ...]]
 Rows = Generator[tuple[Any, ...], None, None]
 HEADER_BYTES = 19
-END = b"\xff\xff"
+END_BYTES = 2
 
 
 def snapshot(conninfo: str, name: str | None) -> Connection:
@@ -35,23 +35,26 @@ def copied(connection: Connection, query: str, types: Sequence[str]) -> Rows:
         yield from copy.rows()
 
 
-def parsed(connection: Connection, query: str, parse: Callable[[bytes], tuple[Any, ...]]) -> Rows:
+def parsed(
+    connection: Connection, query: str, parse: Callable[[memoryview], tuple[Any, ...]]
+) -> Rows:
     """As `copied`, of a query that runs for long: its rows as libpq hands them out, each made a
-    tuple by `parse`. psycopg takes as long for a row as it takes to hash it three times."""
+    tuple by `parse`. psycopg takes as long for a row as it takes to hash it three times. Closed
+    before its end it is called off, and the transaction goes on."""
     server = connection.pgconn
+    connection.execute("SAVEPOINT parsed")
     begun = server.exec_(query.encode())
     if begun.status != pq.ExecStatus.COPY_OUT:
         raise errors.error_from_result(begun)
     read, ended = server.get_copy_data, False
     try:
-        size, data = read(0)
+        size, row = read(0)
         # The header comes with the first row.
-        row = bytes(data)[HEADER_BYTES:]
+        row = row[HEADER_BYTES:]
         while size >= 0:
-            if row and row != END:
+            if len(row) > END_BYTES:
                 yield parse(row)
-            size, data = read(0)
-            row = bytes(data)
+            size, row = read(0)
         ended = True
     finally:
         if not ended:
@@ -59,6 +62,8 @@ def parsed(connection: Connection, query: str, parse: Callable[[bytes], tuple[An
             while read(0)[0] >= 0:
                 pass
         results = list(iter(server.get_result, None))
+        if not ended:
+            connection.execute("ROLLBACK TO SAVEPOINT parsed")
     for result in results:
         if result.status == pq.ExecStatus.FATAL_ERROR:
             raise errors.error_from_result(result)

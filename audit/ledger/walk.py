@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -72,29 +71,41 @@ class Numbering:
 
 
 class Events:
-    """Events in the order of their ids, each given out once: (id, leaf or its hash, boot, wseq)."""
+    """Events in the order of their ids, each given out once: (id, hash of its leaf or what that is
+    made of, boot, wseq)."""
 
     def __init__(self, rows: Iterator[Row], numbering: Numbering) -> None:
         self._rows = rows
         self._count = numbering.count
         self.passed: dict[bytes, Row] = {}
+        self._reached = b""
 
     def take(self, event_id: bytes) -> Row | None:
-        """The event of this id, wherever it is; those before it are kept for later."""
+        """The event of this id; those before it are kept for later. None where it is missing, which
+        is known at the first that comes after it."""
         if self.passed and (row := self.passed.pop(event_id, None)):
             return row
+        if event_id < self._reached:
+            return None
         for row in self._rows:
-            if row[2] is not None:
+            found = row[0]
+            if row[3] is not None and row[2] is not None:
                 self._count(row[2], row[3])
-            if row[0] == event_id:
+            if found == event_id:
                 return row
-            self.passed[row[0]] = row
+            self.passed[found] = row
+            if found > event_id:
+                self._reached = found
+                return None
         return None
 
-    def rest(self) -> list[bytes]:
+    def rest(self) -> Iterator[bytes]:
         """The ids of those that nobody took."""
-        self.take(b"")
-        return list(self.passed)
+        yield from self.passed
+        for event_id, _leaf, boot, number in self._rows:
+            if number is not None and boot is not None:
+                self._count(boot, number)
+            yield event_id
 
 
 class Walk:
@@ -119,13 +130,15 @@ class Walk:
         self.changed: list[tuple[int, bytes]] = []
         self.changed_count = 0
 
-    def tree(self, tree: Head, leaves: Iterator[Row]) -> None:
+    def tree(self, tree: Head, blocks: Iterator[Sequence[Row]]) -> None:
+        """blocks: leaves (position, event_id, leaf_hash) of WIDTH positions each, in order."""
         edge, report = tree.edge, self._report
         sizes = sorted(tree.heads)
-        while block := list(islice(leaves, WIDTH - edge.size % WIDTH)):
+        for block in blocks:
             there = self._compare(tree, block)
             self._extend(tree, [row[2] for row in block[:there]], sizes)
-            if there < len(block):
+            # The last block has a leaf: where one has none, some of those before it are missing.
+            if there < len(block) or not block:
                 report.incomplete(f"leaf {edge.size} of {tree.origin} is missing")
                 return
             self._progress(report.size + edge.size)
@@ -148,7 +161,7 @@ class Walk:
             row = take(event_id)
             if row is None:
                 self._gone(tree, position, event_id)
-            elif (row[1] if hashed else new(b"\x00" + row[1]).digest()) == leaf_hash:
+            elif (row[1] if hashed else new(row[1]).digest()) == leaf_hash:
                 fine += 1
             else:
                 self.changed_count += 1

@@ -30,6 +30,8 @@ from audit.office.models import CaseEvent
 
 PAGE = 50
 COUNT_LIMIT = 10_000
+# Of those that only lead to events, each of which has to be looked up.
+LOOKED_UP = 4_000
 MAX_PEOPLE = 50
 MAX_SIBLINGS = 100
 LINK = "event__"
@@ -121,11 +123,13 @@ class _Way:
     """Rows of one index, read in order: of events, or of a table whose rows lead to events.
 
     rows: those of the whole filter. whole: all that the index has for what it was chosen by.
+    sifted: whether what its rows lead to has to be looked up.
     """
 
     rows: QuerySet[Any]
     whole: QuerySet[Any]
     prefix: str = ""
+    sifted: bool = False
 
     def ids(self, bound: Mapping[str, object], order: str) -> QuerySet[Any, UUID]:
         rows = self.rows.filter(**{f"{self.prefix}{name}": v for name, v in bound.items()})
@@ -135,7 +139,8 @@ class _Way:
     def beyond(self) -> UUID | None:
         """The newest id that is not looked at when events are counted; None when all are."""
         ids = self.whole.order_by(f"-{self.prefix}id").values_list(f"{self.prefix}id", flat=True)
-        found: UUID | None = ids[COUNT_LIMIT : COUNT_LIMIT + 1].first()
+        most = min(LOOKED_UP, COUNT_LIMIT) if self.sifted else COUNT_LIMIT
+        found: UUID | None = ids[most : most + 1].first()
         return found
 
 
@@ -168,7 +173,9 @@ def _ways_by(primary: str, wanted: Filter) -> list[_Way]:
 
     def leading(model: type[Model], **named: str) -> _Way:
         rows = model._default_manager
-        return _Way(rows.filter(linked, **named), rows.filter(all_linked, **named), LINK)
+        return _Way(
+            rows.filter(linked, **named), rows.filter(all_linked, **named), LINK, bool(linked)
+        )
 
     match primary:
         case "case":
@@ -236,8 +243,8 @@ def _ids(ways: list[_Way], bound: Mapping[str, object], order: str) -> list[UUID
 
 
 def _count(ways: list[_Way]) -> tuple[int, bool]:
-    """How many match, and whether there may be more: at most COUNT_LIMIT rows of each index are
-    looked at, the newest."""
+    """How many match, and whether there may be more: only the newest rows of each index are
+    looked at."""
     beyond = max((b for way in ways if (b := way.beyond)), default=None)
     bound = {"id__gt": beyond} if beyond else {}
     return _together([way.ids(bound, "").order_by() for way in ways]), beyond is not None

@@ -167,6 +167,21 @@ def test_what_sifts_much_is_counted_in_the_newest_alone(
     assert search.page(Filter(object="n-1", outcome="denied")).count == 0
 
 
+def test_of_what_has_to_be_looked_up_fewer_are_counted(
+    happen: Happen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "COUNT_LIMIT", 4)
+    monkeypatch.setattr(search, "LOOKED_UP", 3)
+    monkeypatch.setattr(search, "PAGE", 2)
+    for _ in range(5):
+        happen(Act.NODE_REFRESH, Obj("node", "n-1"), ip="10.0.0.7")
+    alone, sifted = Filter(address="10.0.0.7"), Filter(address="10.0.0.7", outcome="success")
+    assert [(p.count, p.capped) for p in map(search.page, (alone, sifted))] == [
+        (4, True),
+        (3, True),
+    ]
+
+
 def test_of_several_filters_the_one_that_finds_few_leads(
     happen: Happen, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""What the gateway adds to a request: direct and through it, in turn, durable events on."""
+"""What the gateway adds to a request, and what others add: in turn, its durable events on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import psycopg
 
 from audit.ledger.rows import FILE
 from console.embedded import spawn
-from tests.bench import load
+from tests.bench import load, peers
 from tests.bench.stage import stage
 from tests.console_process import QUESTION
 from tests.ports import free_port
@@ -35,7 +35,8 @@ def main() -> None:
             log=engines.installation.logs / "gateway.log",
         )  # fmt: skip
         engines.children.append((gateway, signal.SIGTERM))
-        asyncio.run(_measure(upstream, port, key, gateway, environment["DATABASE_URL"]))
+        sides = {"direct": upstream, "gateway": port, **peers.start(engines, upstream)}
+        asyncio.run(_measure(sides, key, gateway, environment["DATABASE_URL"]))
 
 
 def _prepare(environment: dict[str, str], upstream: int) -> str:
@@ -61,34 +62,31 @@ Grant.objects.create(deployment_id=d.pk, deployment_name="bench", user=u)
 
 
 async def _measure(
-    upstream: int, port: int, key: str, gateway: subprocess.Popen[bytes], database: str
+    sides: dict[str, int], key: str, gateway: subprocess.Popen[bytes], database: str
 ) -> None:
-    server = await load.canned(upstream)
-    await _until_ready(port)
+    server = await load.canned(sides["direct"])
+    for port in list(sides.values())[1:]:
+        await _until_ready(port)
+    keys = {name: peers.KEY if name.startswith("LiteLLM") else key for name in sides}
     plain = orjson.dumps({"model": "bench", "messages": [QUESTION]})
     stream = orjson.dumps({"model": "bench", "messages": [QUESTION], "stream": True})
-    one = await _compare(upstream, port, key, plain, 1)
-    _line("gateway adds, JSON, 1 client, p50", one[1].total_p50_ms - one[0].total_p50_ms, "ms")
-    one = await _compare(upstream, port, key, stream, 1)
-    _line(
-        "gateway adds to the first byte, stream, 1 client, p50",
-        one[1].first_p50_ms - one[0].first_p50_ms,
-        "ms",
-    )
+
+    one = await _compare(sides, keys, plain, 1)
+    for name in list(sides)[1:]:
+        added = one[name].total_p50_ms - one["direct"].total_p50_ms
+        _line(f"{name} adds, JSON, 1 client, p50", added, "ms")
+    one = await _compare(sides, keys, stream, 1)
+    adds = {name: seen.first_p50_ms - one["direct"].first_p50_ms for name, seen in one.items()}
+    for name in list(sides)[1:]:
+        _line(f"{name} adds to the first byte, stream, 1 client, p50", adds[name], "ms")
+
     before = _cpu(gateway.pid)
-    many = await _compare(upstream, port, key, plain, 16)
+    many = await _compare(sides, keys, plain, 16)
     spent = _cpu(gateway.pid) - before
-    _line("gateway JSON, 16 clients", many[1].rate, "requests/s")
-    _line("direct JSON, 16 clients", many[0].rate, "requests/s")
-    print(
-        f"gateway JSON vs direct, 16 clients: {many[1].rate:.0f} / {many[0].rate:.0f} requests/s = {many[1].rate / many[0].rate:.2f}x"
-    )
-    _line("gateway CPU a JSON request", spent * 1000 / len(many[1].totals), "ms")
-    many = await _compare(upstream, port, key, stream, 16)
-    _line("gateway streams of 32 chunks, 16 clients", many[1].rate, "streams/s")
-    print(
-        f"gateway streams vs direct, 16 clients: {many[1].rate:.0f} / {many[0].rate:.0f} streams/s = {many[1].rate / many[0].rate:.2f}x"
-    )
+    _line("gateway CPU a JSON request", spent * 1000 / len(many["gateway"].totals), "ms")
+    _ratios("JSON", "requests/s", many)
+    many = await _compare(sides, keys, stream, 16)
+    _ratios("streams of 32 chunks", "streams/s", many)
     _line("gateway memory", _memory_mb(gateway.pid), "MB")
     with psycopg.connect(database) as connection:
         connection.execute(FILE, [10_000_000])
@@ -100,33 +98,45 @@ async def _measure(
     server.close()
 
 
+def _ratios(what: str, unit: str, seen: dict[str, load.Figures]) -> None:
+    mine = seen["gateway"].rate
+    for name, figures in seen.items():
+        if name != "gateway":
+            print(
+                f"gateway {what} vs {name}, 16 clients: {mine:.0f} / {figures.rate:.0f} {unit}"
+                f" = {mine / figures.rate:.2f}x",
+                flush=True,
+            )
+
+
 async def _compare(
-    upstream: int, port: int, key: str, body: bytes, clients: int
-) -> tuple[load.Figures, load.Figures]:
-    """Direct and through the gateway in turn; all rounds of each side together."""
-    direct, through = load.Figures(), load.Figures()
+    sides: dict[str, int], keys: dict[str, str], body: bytes, clients: int
+) -> dict[str, load.Figures]:
+    """Each side in turn, again and again; all rounds of each together."""
+    seen = {name: load.Figures() for name in sides}
     for _round in range(ROUNDS):
-        for figures, where in ((direct, upstream), (through, port)):
-            got = await load.run(where, key, body, clients, SECONDS / 2)
-            figures.seconds += got.seconds
-            figures.totals += got.totals
-            figures.firsts += got.firsts
-    return direct, through
+        for name, port in sides.items():
+            got = await load.run(port, keys[name], body, clients, SECONDS / 2)
+            seen[name].seconds += got.seconds
+            seen[name].totals += got.totals
+            seen[name].firsts += got.firsts
+    return seen
 
 
 async def _until_ready(port: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            if b" 200 " in await reader.readline():
+            writer.write(b"GET /readyz HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+            # A peer has no such address: that it answers is enough.
+            if (await reader.readline())[9:10] in (b"2", b"4"):
                 return
             writer.close()
         except OSError:
             pass
         await asyncio.sleep(0.1)
-    raise RuntimeError("the gateway did not become ready")
+    raise RuntimeError(f"what listens on port {port} did not become ready")
 
 
 def _cpu(pid: int) -> float:

@@ -54,7 +54,7 @@ async def canned(port: int) -> asyncio.Server:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
                 body = await reader.readexactly(length)
-                if b'"stream":true' in body:
+                if b'"stream":true' in body or b'"stream": true' in body:
                     writer.write(
                         b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
                     )

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import orjson
 import psycopg
@@ -19,7 +19,7 @@ import psycopg
 from audit.ledger import event as building
 from audit.ledger.actor import Actor, ActorKind, Origin
 from audit.ledger.acts import Act
-from audit.ledger.event import Change, Draft, Event, Obj, build
+from audit.ledger.event import Change, Draft, Event, Obj, Writer, build
 from audit.ledger.rows import EVENT_COLUMNS
 from console.embedded.commands import engines_for
 
@@ -118,13 +118,13 @@ def _store(part: tuple[str, str, int, int, datetime, timedelta]) -> None:
 
 def _events(part: tuple[str, str, int, int, datetime, timedelta]) -> Iterator[Event]:
     _url, log, first, count, start, step = part
-    dice = random.Random(first)
+    dice, writer = random.Random(first), Writer("bench", uuid4())
     for number in range(first, first + count):
         moment = start + step * number
         # An event's id tells its time: here it is the time that is made up.
         made = functools.partial(_stamp, moment, number, dice)
         setattr(building, "stamp", made)  # noqa: B010  for this process of the bench only
-        yield build(_draft(dice, number), log=log, now=moment)
+        yield build(_draft(dice, number), log=log, now=moment, writer=writer, wseq=number - first)
 
 
 def _stamp(moment: datetime, number: int, dice: random.Random) -> tuple[UUID, int]:

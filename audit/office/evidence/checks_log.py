@@ -309,7 +309,7 @@ def writers() -> Finding:
         OK if names else ATTENTION,
         say(_("Every process writes into the one log.")),
         say(
-            _("In the last day: %(kinds)s; %(processes)s processes on %(hosts)s machines."),
+            _("In the last day: %(kinds)s; processes: %(processes)s, machines: %(hosts)s."),
             kinds=", ".join(kinds) or "–",
             processes=len(names),
             hosts=len(hosts),

@@ -132,7 +132,7 @@ def test_the_bytes_alone_say_that_they_are_alone(sealed: Sealed) -> None:
 SERIES = "COPY (SELECT i::int8 FROM generate_series(1, {0}) i) TO STDOUT (FORMAT binary)"
 
 
-def number(data: bytes) -> tuple[int]:
+def number(data: memoryview) -> tuple[int]:
     return (int.from_bytes(data[6:]),)
 
 
@@ -143,13 +143,12 @@ def test_rows_come_as_they_were_copied(sealed_template: Sealed) -> None:
             assert [row[0] for row in rows] == list(range(1, most + 1))
 
 
-def test_a_copy_that_is_not_read_to_its_end_leaves_the_connection_free(
+def test_a_copy_that_is_not_read_to_its_end_leaves_the_transaction_as_it_was(
     sealed_template: Sealed,
 ) -> None:
     with snapshot(sealed_template.web, None) as connection:
         with closing(parsed(connection, SERIES.format(5_000_000), number)) as rows:
             assert next(rows) == (1,)
-        connection.rollback()
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 

@@ -1,0 +1,92 @@
+"""Rows of leaves and events that are not as the database would have them: named, and no stop."""
+
+from __future__ import annotations
+
+import pytest
+
+from audit.ledger.report import INCOMPLETE, TAMPERED
+from audit.ledger.walk import Events, Numbering
+from tests.audit.sealed.conftest import EVENTS, Sealed
+
+AT = "(SELECT event_id FROM ledger_leaf WHERE position = 77)"
+FAR = (
+    "INSERT INTO ledger_leaf (tree, position, event_id, leaf_hash, sealed_at)"
+    " SELECT tree, {}, gen_random_uuid(), leaf_hash, sealed_at FROM ledger_leaf WHERE position = 0"
+)
+
+
+@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize("value", ["'\\x'", "'\\x00'", "leaf_hash || '\\x00'"])
+def test_a_hash_of_another_length_is_another(sealed: Sealed, value: str, beside: bool) -> None:
+    sealed.harm(f"UPDATE ledger_leaf SET leaf_hash = {value} WHERE position = 77")
+    report = sealed.verify(beside=beside)
+    assert report.exit_code == TAMPERED
+    assert report.first.startswith("leaf 77, "), report.lines()
+    assert report.events == EVENTS - 1
+
+
+@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize(
+    ("gone", "first"),
+    [
+        ("position = 0", 0),
+        ("position = 255", 255),
+        ("position BETWEEN 256 AND 511", 256),
+        ("position BETWEEN 500 AND 520", 500),
+        (f"position < {EVENTS - 1}", 0),
+    ],
+)
+def test_the_first_of_missing_leaves_is_named(
+    sealed: Sealed, gone: str, first: int, beside: bool
+) -> None:
+    sealed.harm(f"DELETE FROM ledger_leaf WHERE {gone}")
+    report = sealed.verify(beside=beside)
+    assert report.exit_code == INCOMPLETE
+    assert report.first.startswith(f"leaf {first} of "), report.lines()
+
+
+@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize("position", [EVENTS + 1, 10**12, 2**63 - 1])
+def test_a_leaf_far_beyond_the_others_holds_nothing_up(
+    sealed: Sealed, position: int, beside: bool
+) -> None:
+    sealed.harm(FAR.format(position))
+    report = sealed.verify(beside=beside)
+    assert report.exit_code == INCOMPLETE
+    assert report.first.startswith(f"leaf {EVENTS} of "), report.lines()
+
+
+def test_a_number_that_is_gone_is_missed(sealed: Sealed) -> None:
+    sealed.harm(f"UPDATE ledger_event SET wseq = NULL WHERE id = {AT}")
+    report = sealed.verify(beside=False)
+    assert report.exit_code == INCOMPLETE
+    assert "is missing" in report.first
+    assert sealed.verify().exit_code == TAMPERED
+
+
+def test_a_leaf_without_a_byte_is_another(sealed: Sealed) -> None:
+    sealed.harm(f"UPDATE ledger_event SET leaf = '' WHERE id = {AT}")
+    for beside in (True, False):
+        report = sealed.verify(beside=beside)
+        assert report.exit_code == TAMPERED
+        assert report.first.startswith("leaf 77, "), report.lines()
+
+
+def test_an_event_without_process_and_number_is_read(sealed: Sealed) -> None:
+    sealed.harm(
+        f"UPDATE ledger_event SET wseq = NULL, boot = NULL, leaf = '' WHERE id = {AT}",
+    )
+    report = sealed.verify(beside=False)
+    assert report.exit_code == TAMPERED
+    assert report.first.startswith("leaf 77, "), report.lines()
+
+
+def test_missing_events_are_known_at_the_next_one() -> None:
+    """What comes after is not gathered in search of them."""
+    rows = iter([(bytes([number]), b"", None, None) for number in (1, 2, 7, 8, 9)])
+    events = Events(rows, Numbering())
+    assert [events.take(bytes([number])) for number in (3, 4, 5, 6)] == [None] * 4
+    assert list(events.passed) == [b"\x01", b"\x02", b"\x07"]
+    assert events.take(b"\x02") == (b"\x02", b"", None, None)
+    assert events.take(b"\x08") == (b"\x08", b"", None, None)
+    assert list(events.rest()) == [b"\x01", b"\x07", b"\x09"]
