@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from audit.ledger import guards
+from audit.ledger import guards, streams
 from audit.ledger.beside import Comparison, Found, Unfinished, shares
 from audit.ledger.canonical import leaf_hash
 from audit.ledger.certificate import Certificate, NotTrusted, trusted
@@ -19,32 +18,14 @@ from audit.ledger.note import BadNote, Checkpoint, PublicKey, open_note, read_ch
 from audit.ledger.removed import Removed
 from audit.ledger.report import MOST, Report
 from audit.ledger.sealing import LEVELS
-from audit.ledger.snapshot import Connection, Rows, copied, parsed, snapshot
+from audit.ledger.snapshot import Connection, copied, snapshot
 from audit.ledger.tree import HASHERS, SHA256, Edge
-from audit.ledger.walk import WIDTH, Events, Head, Numbering, Walk
+from audit.ledger.walk import Events, Head, Numbering, Walk
 
 Row = tuple[Any, ...]
 # An event that has waited longer than this is late; the sealer takes a second.
 LATE_S = 120
 BATCH = 10_000
-# A row for each block of WIDTH positions: its leaves one after the other, 56 bytes each. A hash of
-# another length is none: zeros stand for it, and they are the hash of nothing.
-LEAVES = """
-COPY (
-    SELECT block.leaves FROM (SELECT generate_series({first}, {last}) AS number) AS numbers
-    CROSS JOIN LATERAL (SELECT string_agg(leaf, ''::bytea) AS leaves FROM (
-        SELECT int8send(position) || uuid_send(event_id) || CASE length(leaf_hash)
-            WHEN 32 THEN leaf_hash ELSE decode(repeat('00', 32), 'hex') END AS leaf
-        FROM ledger_leaf WHERE tree = {tree}
-            AND position BETWEEN number::bigint * {width} AND number::bigint * {width} + {width} - 1
-        ORDER BY position
-    ) AS one) AS block
-) TO STDOUT (FORMAT binary)
-"""
-EVENTS = """
-COPY (SELECT id, boot, wseq, {what} FROM ledger_event WHERE id >= '{since}' ORDER BY id)
-TO STDOUT (FORMAT binary)
-"""
 PLACES = """
 SELECT e.id, l.position, l.leaf_hash, t.hash, e.leaf, e.leaf_hash FROM ledger_event e
 JOIN ledger_leaf l ON l.event_id = e.id JOIN ledger_tree t ON t.number = l.tree
@@ -220,15 +201,14 @@ class Verification:
         def progress(done: int) -> None:
             self._progress((done + comparison.done) // 2 if bounds else done)
 
-        rows = _events(events, first, hashed=hashed)
+        rows = streams.events(events, first, hashed=hashed)
         source = Events(rows, numbering)
         walk = Walk(source, self.report, self._removed, progress, hashed=hashed)
         try:
-            # A connection waits for ever for the end of a copy that nobody reads.
             with closing(rows):
                 for tree in trees:
                     if tree is trees[-1] or not self.since:
-                        with closing(_leaves(leaves, tree)) as own:
+                        with closing(streams.leaves(leaves, tree.number, tree.since)) as own:
                             walk.tree(tree, own)
                 self._unsealed(leaves, source.rest())
             found = comparison.finish(lambda: progress(self.report.size))
@@ -340,55 +320,3 @@ def _levels(size: int) -> Iterator[tuple[int, int]]:
         while begin + (1 << level) <= size:
             yield level, begin >> level
             begin += 1 << level
-
-
-def _leaves(connection: Connection, tree: Head) -> Rows:
-    """Blocks of leaves, of WIDTH positions each; `since` is where one of them begins."""
-    query = LEAVES.format(
-        tree=tree.number, width=WIDTH, first=tree.since // WIDTH,
-        last=(_size(connection, tree.number) - 1) // WIDTH,
-    )  # fmt: skip
-    return parsed(connection, query, _block)
-
-
-def _events(connection: Connection, since: str, *, hashed: bool) -> Rows:
-    what = "leaf_hash" if hashed else "leaf"
-    query = EVENTS.format(since=UUID(since), what=what)
-    return parsed(connection, query, _hashed_event if hashed else _event)
-
-
-# A row is the number of its fields, and of each its length and its bytes; -1 stands for NULL.
-_LENGTH = struct.Struct("!i")
-_LEAF = struct.Struct("!q16s32s")
-_EVENT = struct.Struct("!6x16si16siq4x")
-
-
-def _block(data: memoryview) -> Row:
-    """Leaves: (position, event_id, leaf_hash) each."""
-    return tuple(_LEAF.iter_unpack(data[6:]))
-
-
-def _event(data: memoryview) -> Row:
-    """(id, what the hash of its leaf is made of, boot, wseq)"""
-    if len(data) >= _EVENT.size:
-        event_id, boot_bytes, boot, number_bytes, number = _EVENT.unpack_from(data)
-        if boot_bytes == 16 and number_bytes == 8:
-            # The one copy of a leaf that is made.
-            return event_id, b"\x00" + data[58:], boot, number
-    event_id, boot, number, leaf = _fields(data)
-    return event_id, b"\x00" + (leaf or b""), boot, number and int.from_bytes(number, signed=True)
-
-
-def _hashed_event(data: memoryview) -> Row:
-    """(id, hash, boot, wseq)"""
-    event_id, prefixed, boot, number = _event(data)
-    return event_id, prefixed[1:], boot, number
-
-
-def _fields(data: memoryview) -> Iterator[bytes | None]:
-    at = 2
-    while at < len(data):
-        (length,) = _LENGTH.unpack_from(data, at)
-        at += _LENGTH.size
-        yield None if length < 0 else bytes(data[at : at + length])
-        at += max(length, 0)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import psycopg
-from psycopg import errors, pq
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Rows = Generator[tuple[Any, ...], None, None]
-HEADER_BYTES = 19
-END_BYTES = 2
 
 
 def snapshot(conninfo: str, name: str | None) -> Connection:
@@ -33,37 +30,3 @@ def copied(connection: Connection, query: str, types: Sequence[str]) -> Rows:
     with connection.cursor() as cursor, cursor.copy(query) as copy:
         copy.set_types(types)
         yield from copy.rows()
-
-
-def parsed(
-    connection: Connection, query: str, parse: Callable[[memoryview], tuple[Any, ...]]
-) -> Rows:
-    """As `copied`, of a query that runs for long: its rows as libpq hands them out, each made a
-    tuple by `parse`. psycopg takes as long for a row as it takes to hash it three times. Closed
-    before its end it is called off, and the transaction goes on."""
-    server = connection.pgconn
-    connection.execute("SAVEPOINT parsed")
-    begun = server.exec_(query.encode())
-    if begun.status != pq.ExecStatus.COPY_OUT:
-        raise errors.error_from_result(begun)
-    read, ended = server.get_copy_data, False
-    try:
-        size, row = read(0)
-        # The header comes with the first row.
-        row = row[HEADER_BYTES:]
-        while size >= 0:
-            if len(row) > END_BYTES:
-                yield parse(row)
-            size, row = read(0)
-        ended = True
-    finally:
-        if not ended:
-            server.get_cancel().cancel()
-            while read(0)[0] >= 0:
-                pass
-        results = list(iter(server.get_result, None))
-        if not ended:
-            connection.execute("ROLLBACK TO SAVEPOINT parsed")
-    for result in results:
-        if result.status == pq.ExecStatus.FATAL_ERROR:
-            raise errors.error_from_result(result)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
@@ -47,17 +48,21 @@ class Numbering:
         self._disorder: list[str] = []
         self._next: dict[bytes, int] = dict(known or {})
 
-    def count(self, boot: bytes, number: int) -> None:
-        expected = self._next.get(boot, 0)
-        if number != expected:
+    def count(self, rows: Sequence[Row]) -> None:
+        """The numbers of some events, as Events has them."""
+        known = self._next
+        for _id, _leaf, boot, number in rows:
+            if number is None or boot is None:
+                continue
+            expected = known.get(boot, 0)
             if number > expected:
                 self._gaps.append((boot, expected, number - 1))
-            else:
+            elif number < expected:
                 self._disorder.append(
                     f"event {number} of the process {UUID(bytes=boot)} is out of order"
                 )
-                number = expected - 1
-        self._next[boot] = number + 1
+                continue
+            known[boot] = number + 1
 
     def problems(self, missing: Callable[[bytes, int, int], list[tuple[int, int]]]) -> list[str]:
         """What is wrong, a sentence each. `missing` says which of the numbers of a gap should be
@@ -71,41 +76,31 @@ class Numbering:
 
 
 class Events:
-    """Events in the order of their ids, each given out once: (id, hash of its leaf or what that is
-    made of, boot, wseq)."""
+    """Events in the order of their ids, each given out once: (id, leaf or its hash, boot, wseq)."""
 
-    def __init__(self, rows: Iterator[Row], numbering: Numbering) -> None:
-        self._rows = rows
-        self._count = numbering.count
-        self.passed: dict[bytes, Row] = {}
+    def __init__(self, pages: Iterator[Sequence[Row]], numbering: Numbering) -> None:
+        self._pages = pages
+        self._numbering = numbering
         self._reached = b""
+        self.passed: dict[bytes, Row] = {}
 
-    def take(self, event_id: bytes) -> Row | None:
-        """The event of this id; those before it are kept for later. None where it is missing, which
-        is known at the first that comes after it."""
-        if self.passed and (row := self.passed.pop(event_id, None)):
-            return row
-        if event_id < self._reached:
-            return None
-        for row in self._rows:
-            found = row[0]
-            if row[3] is not None and row[2] is not None:
-                self._count(row[2], row[3])
-            if found == event_id:
-                return row
-            self.passed[found] = row
-            if found > event_id:
-                self._reached = found
-                return None
-        return None
+    def take(self, ids: Sequence[bytes]) -> list[Row | None]:
+        """The events of these ids. None where one is missing, which is known at the first event
+        that comes after it. What is read besides is kept for later."""
+        last = max(ids, default=b"")
+        while self._reached < last and (page := next(self._pages, None)):
+            self._numbering.count(page)
+            self.passed.update({row[0]: row for row in page})
+            self._reached = page[-1][0]
+        take = self.passed.pop
+        return [take(event_id, None) for event_id in ids]
 
     def rest(self) -> Iterator[bytes]:
         """The ids of those that nobody took."""
         yield from self.passed
-        for event_id, _leaf, boot, number in self._rows:
-            if number is not None and boot is not None:
-                self._count(boot, number)
-            yield event_id
+        for page in self._pages:
+            self._numbering.count(page)
+            yield from (row[0] for row in page)
 
 
 class Walk:
@@ -137,8 +132,7 @@ class Walk:
         for block in blocks:
             there = self._compare(tree, block)
             self._extend(tree, [row[2] for row in block[:there]], sizes)
-            # The last block has a leaf: where one has none, some of those before it are missing.
-            if there < len(block) or not block:
+            if there < len(block):
                 report.incomplete(f"leaf {edge.size} of {tree.origin} is missing")
                 return
             self._progress(report.size + edge.size)
@@ -152,23 +146,23 @@ class Walk:
     def _compare(self, tree: Head, block: Sequence[Row]) -> int:
         """The events of some leaves against the hashes of these. Returns how many leaves follow
         each other without a gap."""
-        take, new, hashed = self._events.take, tree.edge.hasher.new, self._hashed
-        fine, expected = 0, tree.edge.size
-        for position, event_id, leaf_hash in block:
-            if position != expected:
-                break
-            expected += 1
-            row = take(event_id)
+        new, begin = tree.edge.hasher.new, tree.edge.size
+        if (block[0][0], block[-1][0]) != (begin, begin + len(block) - 1):
+            places = enumerate(block, begin)
+            block = [leaf for _place, leaf in takewhile(lambda each: each[0] == each[1][0], places)]
+        fine = 0
+        rows = self._events.take([leaf[1] for leaf in block])
+        for (position, event_id, leaf_hash), row in zip(block, rows, strict=True):
             if row is None:
                 self._gone(tree, position, event_id)
-            elif (row[1] if hashed else new(row[1]).digest()) == leaf_hash:
+            elif (row[1] if self._hashed else new(b"\x00" + row[1]).digest()) == leaf_hash:
                 fine += 1
             else:
                 self.changed_count += 1
                 if len(self.changed) < KEPT:
                     self.changed.append((position, event_id))
         self._report.events += fine
-        return expected - tree.edge.size
+        return len(block)
 
     def _gone(self, tree: Head, position: int, event_id: bytes) -> None:
         if self._removed.covers(tree.number, position):

@@ -6,15 +6,12 @@ import os
 import signal
 import subprocess
 import time
-from contextlib import closing
 
-import psycopg
 import pytest
 
 from audit.ledger import beside
 from audit.ledger.check import NOT_COMPARED, Stopped
 from audit.ledger.report import CANNOT, FINE, TAMPERED
-from audit.ledger.snapshot import parsed, snapshot
 from tests.audit.sealed.conftest import EVENTS, Sealed
 
 
@@ -127,36 +124,3 @@ def test_the_bytes_alone_say_that_they_are_alone(sealed: Sealed) -> None:
     sealed.seal()
     # It is none that a later one goes on from.
     assert sealed.manage("audit_verify", "--since-last").returncode == TAMPERED
-
-
-SERIES = "COPY (SELECT i::int8 FROM generate_series(1, {0}) i) TO STDOUT (FORMAT binary)"
-
-
-def number(data: memoryview) -> tuple[int]:
-    return (int.from_bytes(data[6:]),)
-
-
-def test_rows_come_as_they_were_copied(sealed_template: Sealed) -> None:
-    with snapshot(sealed_template.web, None) as connection:
-        for most in (0, 1, 2, 70_000):
-            rows = parsed(connection, SERIES.format(most), number)
-            assert [row[0] for row in rows] == list(range(1, most + 1))
-
-
-def test_a_copy_that_is_not_read_to_its_end_leaves_the_transaction_as_it_was(
-    sealed_template: Sealed,
-) -> None:
-    with snapshot(sealed_template.web, None) as connection:
-        with closing(parsed(connection, SERIES.format(5_000_000), number)) as rows:
-            assert next(rows) == (1,)
-        assert connection.execute("SELECT 1").fetchone() == (1,)
-
-
-def test_what_goes_wrong_in_the_middle_is_raised(sealed_template: Sealed) -> None:
-    query = SERIES.replace("i::int8", "1 / (50000 - i)").format(60_000)
-    with (
-        snapshot(sealed_template.web, None) as connection,
-        pytest.raises(psycopg.errors.DivisionByZero),
-    ):
-        for _row in parsed(connection, query, number):
-            pass

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from uuid import UUID
+
+import psycopg
 import pytest
 
-from audit.ledger.report import INCOMPLETE, TAMPERED
+from audit.ledger import streams
+from audit.ledger.report import FINE, INCOMPLETE, TAMPERED
+from audit.ledger.snapshot import snapshot
 from audit.ledger.walk import Events, Numbering
 from tests.audit.sealed.conftest import EVENTS, Sealed
 
@@ -83,10 +89,47 @@ def test_an_event_without_process_and_number_is_read(sealed: Sealed) -> None:
 
 def test_missing_events_are_known_at_the_next_one() -> None:
     """What comes after is not gathered in search of them."""
-    rows = iter([(bytes([number]), b"", None, None) for number in (1, 2, 7, 8, 9)])
-    events = Events(rows, Numbering())
-    assert [events.take(bytes([number])) for number in (3, 4, 5, 6)] == [None] * 4
+    rows = [(bytes([number]), b"", None, None) for number in (1, 2, 7, 8, 9)]
+    events = Events(iter([rows[:1], rows[1:3], rows[3:4], rows[4:]]), Numbering())
+    assert events.take([bytes([number]) for number in (3, 4, 5, 6)]) == [None] * 4
     assert list(events.passed) == [b"\x01", b"\x02", b"\x07"]
-    assert events.take(b"\x02") == (b"\x02", b"", None, None)
-    assert events.take(b"\x08") == (b"\x08", b"", None, None)
+    assert events.take([b"\x08", b"\x02"]) == [rows[3], rows[1]]
     assert list(events.rest()) == [b"\x01", b"\x07", b"\x09"]
+
+
+@pytest.mark.parametrize("page", [1, 7, 255, 256, EVENTS])
+def test_pages_of_any_size_read_each_once(
+    sealed: Sealed, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    monkeypatch.setattr(streams, "PAGE", page)
+    report = sealed.verify(beside=False)
+    assert (report.exit_code, report.events) == (FINE, EVENTS), report.lines()
+    sealed.harm(f"UPDATE ledger_event SET leaf = leaf || ' ' WHERE id = {AT}")
+    report = sealed.verify(beside=False)
+    assert report.first.startswith("leaf 77, ")
+    assert report.events == EVENTS - 1
+
+
+def test_an_event_of_the_last_id_there_is_is_read(sealed: Sealed) -> None:
+    sealed.harm(f"UPDATE ledger_event SET id = '{UUID(int=2**128 - 1)}' WHERE id = {AT}")
+    report = sealed.verify(beside=False)
+    assert report.exit_code == INCOMPLETE
+    assert any("event ffffffff-ffff" in text for text in report.completeness), report.lines()
+
+
+def test_a_stream_that_is_not_read_to_its_end_leaves_the_transaction_as_it_was(
+    sealed_template: Sealed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "PAGE", 10)
+    with snapshot(sealed_template.web, None) as connection:
+        with closing(streams.leaves(connection, 1, 5)) as blocks:
+            assert [leaf[0] for leaf in next(blocks)] == list(range(5, 15))
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_what_goes_wrong_is_raised(sealed_template: Sealed) -> None:
+    with (
+        snapshot(sealed_template.web, None) as connection,
+        pytest.raises(psycopg.errors.InvalidTextRepresentation),
+    ):
+        next(streams.events(connection, "no id", hashed=False))
