@@ -32,8 +32,8 @@ ALONE = 20_000
 PROCESSES = 8
 ROOT = Path(__file__).resolve().parents[2]
 EVENTS = """
-COPY (SELECT e.id, e.leaf, e.leaf_hash, e.boot, e.wseq, {columns}, p.key, p."values"::text, p.ip,
-          {rest}
+COPY (SELECT e.id, coalesce(e.leaf, ''), coalesce(e.leaf_hash, ''), e.boot, e.wseq, {columns},
+          p.key, p."values"::text, p.ip, {rest}
       FROM ledger_event e LEFT JOIN ledger_personal p ON p.event_id = e.id
       WHERE e.id >= '{first}' {before_end} ORDER BY e.id) TO STDOUT (FORMAT binary)
 """

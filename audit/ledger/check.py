@@ -27,7 +27,8 @@ Row = tuple[Any, ...]
 LATE_S = 120
 BATCH = 10_000
 PLACES = """
-SELECT e.id, l.position, l.leaf_hash, t.hash, e.leaf, e.leaf_hash FROM ledger_event e
+SELECT e.id, l.position, coalesce(l.leaf_hash, ''), t.hash, coalesce(e.leaf, ''),
+       coalesce(e.leaf_hash, '') FROM ledger_event e
 JOIN ledger_leaf l ON l.event_id = e.id JOIN ledger_tree t ON t.number = l.tree
 WHERE e.id = ANY(%s::uuid[])
 """

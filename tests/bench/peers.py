@@ -24,7 +24,10 @@ events {{ worker_connections 256; }}
 http {{
     access_log off; proxy_temp_path {folder}; client_body_temp_path {folder};
     fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};
-    upstream canned {{ server 127.0.0.1:{upstream}; keepalive 64; }}
+    keepalive_requests 100000000;
+    upstream canned {{
+        server 127.0.0.1:{upstream}; keepalive 64; keepalive_requests 100000000;
+    }}
     server {{
         listen 127.0.0.1:{port};
         location / {{

@@ -87,6 +87,42 @@ def test_an_event_without_process_and_number_is_read(sealed: Sealed) -> None:
     assert report.first.startswith("leaf 77, "), report.lines()
 
 
+@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize(
+    ("table", "column", "verdict"),
+    [
+        ("ledger_event", "leaf", TAMPERED),
+        ("ledger_leaf", "leaf_hash", TAMPERED),
+        ("ledger_leaf", "event_id", INCOMPLETE),
+    ],
+)
+def test_what_is_not_there_at_all_is_another(
+    sealed: Sealed, table: str, column: str, verdict: int, beside: bool
+) -> None:
+    where = f"id = {AT}" if table == "ledger_event" else "position = 77"
+    sealed.harm(
+        f"ALTER TABLE {table} ALTER {column} DROP NOT NULL",
+        f"UPDATE {table} SET {column} = NULL WHERE {where}",
+    )
+    report = sealed.verify(beside=beside)
+    assert report.exit_code == verdict
+    assert "leaf 77, event" in report.first, report.lines()
+
+
+def test_more_bytes_than_an_event_may_have_are_not_read(sealed: Sealed) -> None:
+    sealed.harm(
+        f"UPDATE ledger_event SET leaf = leaf || convert_to(repeat(' ', 100000), 'UTF8')"
+        f" WHERE id = {AT}"
+    )
+    with (
+        snapshot(sealed.web, None) as connection,
+        closing(streams.events(connection, str(UUID(int=0)), hashed=False)) as pages,
+    ):
+        assert max(len(row[1]) for page in pages for row in page) < 16_385
+    report = sealed.verify(beside=False)
+    assert report.first.startswith("leaf 77, "), report.lines()
+
+
 def test_missing_events_are_known_at_the_next_one() -> None:
     """What comes after is not gathered in search of them."""
     rows = [(bytes([number]), b"", None, None) for number in (1, 2, 7, 8, 9)]
