@@ -1,10 +1,14 @@
 """Acts that need a second person: how each is applied, and who may approve it.
 
-A room registers its acts when Django starts (`AppConfig.ready`):
+A room says at Django's start (`AppConfig.ready`) what registers its acts:
+
+    second_person.register_later(register)
+
+which happens when somebody first asks for one, and is
 
     second_person.register(Act.RETENTION_CHANGE, roles=(Role.AUDIT,), apply=…, fingerprint=…)
 
-and its verb asks with `access.actions.request(…)`. When another person approves, `apply` is called
+Its verb asks with `access.actions.request(…)`. When another person approves, `apply` is called
 with exactly the arguments that were asked for, as the one who asked, in the transaction of the
 approval; every event it records refers to the proposal.
 """
@@ -13,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +75,13 @@ class Way:
 
 
 _ways: dict[Act, Way] = {}
+_later: list[Callable[[], None]] = []
+
+
+def register_later(registration: Callable[[], None]) -> None:
+    """Have acts registered when one is first asked for. What applies them reaches far into its
+    room; a process in which nobody decides on anything, as a gateway, does without."""
+    _later.append(registration)
 
 
 def register(
@@ -87,14 +99,24 @@ def register(
 
 def acts() -> list[Act]:
     """What waits for a second person in this house."""
-    return sorted(_ways)
+    return sorted(_known())
 
 
 def way_of(act: Act) -> Way:
     """Raises WrongState for an act that no room has registered."""
-    if act not in _ways:
+    ways = _known()
+    if act not in ways:
         raise WrongState(_("This version of the console does not know how to apply this."))
-    return _ways[act]
+    return ways[act]
+
+
+def _known() -> Mapping[Act, Way]:
+    for registration in tuple(_later):
+        # Another thread that asks meanwhile registers the same.
+        registration()
+        with suppress(ValueError):
+            _later.remove(registration)
+    return _ways
 
 
 def state_of(act: str, arguments: Arguments) -> str:

@@ -8,8 +8,14 @@ class OfficeConfig(AppConfig):
     label = "office"
 
     def ready(self) -> None:
-        from audit.office import seconds
-        from audit.office.actions import retention
+        from access import second_person
 
-        seconds.register()
-        retention.register()
+        second_person.register_later(_register)
+
+
+def _register() -> None:
+    from audit.office import seconds
+    from audit.office.actions import retention
+
+    seconds.register()
+    retention.register()

@@ -44,7 +44,8 @@ def table(console: Console, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = tmp_path_factory.mktemp("table")
     (folder / "schema.json").write_text(json.dumps(SORTING.schema))
     (folder / "prompt.txt").write_text(SORTING.en.prompt)
-    [(digest,)] = console.query("SELECT digest FROM deployments_model LIMIT 1")
+    named = "SELECT digest FROM deployments_model WHERE name LIKE %s LIMIT 1"
+    [(digest,)] = console.query(named, "smollm2%")
     made = console.manage(
         "deployment", "create", NAME, "--model", digest, "--schema", str(folder / "schema.json"),
         "--system-prompt", str(folder / "prompt.txt"), "--set", "num_ctx=512",

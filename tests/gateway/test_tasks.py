@@ -33,7 +33,8 @@ def sorter(console: Console, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     folder = tmp_path_factory.mktemp("sorter")
     (folder / "schema.json").write_text(json.dumps(SCHEMA))
     (folder / "prompt.txt").write_text(PROMPT)
-    [(digest,)] = console.query("SELECT digest FROM deployments_model LIMIT 1")
+    named = "SELECT digest FROM deployments_model WHERE name LIKE %s LIMIT 1"
+    [(digest,)] = console.query(named, "smollm2%")
     made = console.manage(
         "deployment", "create", NAME, "--model", digest, "--schema", str(folder / "schema.json"),
         "--system-prompt", str(folder / "prompt.txt"), "--set", "num_ctx=256",
