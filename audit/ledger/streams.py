@@ -78,22 +78,18 @@ def _pages(connection: Connection, query: str, begin: str, after: Callable[[Row]
 
     _checked(server.prepare(UNNAMED, query.encode()))
     ask(begin)
-    asked = True
     try:
-        while asked:
-            result, *_none = list(iter(server.get_result, None))
-            asked = False
-            rows.set_pgresult(_checked(result), format=pq.Format.BINARY)
-            page = rows.load_rows(0, result.ntuples, tuple)
+        # Where nothing was asked there is no result.
+        while results := list(iter(server.get_result, None)):
+            rows.set_pgresult(_checked(results[0]), format=pq.Format.BINARY)
+            page = rows.load_rows(0, results[0].ntuples, tuple)
             if not page:
                 return
             if following := after(page[-1]):
                 ask(following)
-                asked = True
             yield page
     finally:
-        if asked:
-            list(iter(server.get_result, None))
+        list(iter(server.get_result, None))
 
 
 def _checked(result: pq.abc.PGresult) -> pq.abc.PGresult:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
@@ -147,9 +146,8 @@ class Walk:
         """The events of some leaves against the hashes of these. Returns how many leaves follow
         each other without a gap."""
         new, begin = tree.edge.hasher.new, tree.edge.size
-        if (block[0][0], block[-1][0]) != (begin, begin + len(block) - 1):
-            places = enumerate(block, begin)
-            block = [leaf for _place, leaf in takewhile(lambda each: each[0] == each[1][0], places)]
+        there = next((at for at, leaf in enumerate(block) if leaf[0] != begin + at), len(block))
+        block = block[:there]
         fine = 0
         rows = self._events.take([leaf[1] for leaf in block])
         for (position, event_id, leaf_hash), row in zip(block, rows, strict=True):
@@ -162,7 +160,7 @@ class Walk:
                 if len(self.changed) < KEPT:
                     self.changed.append((position, event_id))
         self._report.events += fine
-        return len(block)
+        return there
 
     def _gone(self, tree: Head, position: int, event_id: bytes) -> None:
         if self._removed.covers(tree.number, position):

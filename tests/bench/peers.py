@@ -1,7 +1,7 @@
 """What others put in front of the same upstream: nginx and LiteLLM, where they are installed.
 
 `make bench-gateway` installs both. Neither keeps an event of what it passes on: LiteLLM has a
-master key, no database and one worker, as its documentation says for a single core.
+master key, no database and one worker.
 """
 
 from __future__ import annotations

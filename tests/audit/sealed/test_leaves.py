@@ -51,6 +51,16 @@ def test_the_first_of_missing_leaves_is_named(
     assert report.first.startswith(f"leaf {first} of "), report.lines()
 
 
+def test_a_position_that_two_leaves_have_is_missed_at_the_next(sealed: Sealed) -> None:
+    sealed.harm(
+        "ALTER TABLE ledger_leaf DROP CONSTRAINT ledger_leaf_pkey",
+        "UPDATE ledger_leaf SET position = 76 WHERE position = 77",
+    )
+    report = sealed.verify(beside=False)
+    assert report.exit_code == INCOMPLETE
+    assert report.first.startswith("leaf 77 of "), report.lines()
+
+
 @pytest.mark.parametrize("beside", [True, False])
 @pytest.mark.parametrize("position", [EVENTS + 1, 10**12, 2**63 - 1])
 def test_a_leaf_far_beyond_the_others_holds_nothing_up(
