@@ -148,12 +148,19 @@ class Walk:
         new, begin = tree.edge.hasher.new, tree.edge.size
         there = next((at for at, leaf in enumerate(block) if leaf[0] != begin + at), len(block))
         block = block[:there]
-        fine = 0
         rows = self._events.take([leaf[1] for leaf in block])
-        for (position, event_id, leaf_hash), row in zip(block, rows, strict=True):
-            if row is None:
+        if self._hashed:
+            found = [row and row[1] for row in rows]
+        else:
+            found = [row and new(b"\x00" + row[1]).digest() for row in rows]
+        if found == [leaf[2] for leaf in block]:
+            self._report.events += there
+            return there
+        fine = 0
+        for (position, event_id, leaf_hash), value in zip(block, found, strict=True):
+            if value is None:
                 self._gone(tree, position, event_id)
-            elif (row[1] if self._hashed else new(b"\x00" + row[1]).digest()) == leaf_hash:
+            elif value == leaf_hash:
                 fine += 1
             else:
                 self.changed_count += 1
