@@ -219,3 +219,9 @@ def test_the_pages_speak_chinese(auditor: Client, happen: Happen) -> None:
     auditor.cookies["fusebox_language"] = "zh-hans"
     assert 'lang="zh-hans"' in text(auditor.get(LIST))
     assert "成功" in text(auditor.get(f"{LIST}{made.id}/"))
+
+
+def test_retention_is_shown_before_anybody_has_set_it(auditor: Client) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE office_retentionpolicy")
+    assert "365" in text(auditor.get("/audit/retention/"))
