@@ -9,6 +9,8 @@ BIN    := .venv/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 MANAGE := $(BIN)/python manage.py
 PYTEST := $(BIN)/python -m pytest
+# The tests are shared out, a file to one process, each with engines of its own.
+SHARED := -n auto --maxprocesses 4 --dist loadfile
 LOCK   := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate
 PO     := $(wildcard console/locale/*/LC_MESSAGES/*.po)
 
@@ -24,8 +26,8 @@ up: .venv/.base .venv/.engines messages-compiled ## set everything up and run th
 
 .PHONY: test
 test: setup .venv/.models browser registry exporter receiver lint check ## set everything up and run every check and test, on real parts
-	$(PYTEST) -m "not browser"
-	DJANGO_ALLOW_ASYNC_UNSAFE=1 $(PYTEST) -m browser
+	$(PYTEST) $(SHARED) -m "not browser"
+	DJANGO_ALLOW_ASYNC_UNSAFE=1 $(PYTEST) $(SHARED) -m browser
 
 .PHONY: faults
 faults: setup .venv/.models registry ## fifty random interruptions of rollouts and pulls; takes about twenty minutes

@@ -61,9 +61,15 @@ _engines: Engines | None = None
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests() -> None:
-    """Before pytest-django looks at the settings."""
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Before pytest-django looks at the settings. Of a run that is shared out (`-n 2`) each worker
+    has engines of its own, and who only shares out has none."""
     global _engines
+    shared = getattr(early_config.known_args_namespace, "numprocesses", None)
+    if shared and "PYTEST_XDIST_WORKER" not in os.environ:
+        # Workers are not told of a plugin that pyproject.toml names before it is too late.
+        os.environ["PYTEST_PLUGINS"] = __name__
+        return
     if "DATABASE_URL" not in os.environ:
         _engines = Engines()
         _engines.start()
