@@ -156,76 +156,58 @@ messages-compiled: $(PO:.po=.mo)
 	@$(PIP) --no-deps --require-hashes -r $<
 	@touch $@
 
-.PHONY: exporter
-exporter:
-	@command -v prometheus-node-exporter node_exporter >/dev/null && exit 0; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "installing Prometheus' node_exporter for the tests of a node's metrics"; \
-		apt-get update -qq && \
-		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-			prometheus-node-exporter >/dev/null; \
-	else \
-		echo "The tests of a node's metrics need Prometheus' node_exporter (Debian: sudo apt-get" \
-			"install prometheus-node-exporter). Install it, then run this again." >&2; exit 1; \
-	fi
+# --- what the tests and benches need of the machine ------------------------------------------
 
-.PHONY: browser
+# $(PACKAGES) for $(FOR), unless $(THERE) says that they are here.
+define packages
+@if { $(THERE); } >/dev/null 2>&1; then exit 0; fi; \
+if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	echo "installing $(PACKAGES) for $(FOR)"; \
+	apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES) >/dev/null; \
+else \
+	echo "For $(FOR) install $(PACKAGES) (Debian, Ubuntu: sudo apt-get install $(PACKAGES))," \
+		"then run this again." >&2; exit 1; \
+fi
+endef
+
+.PHONY: browser exporter receiver registry
+browser: FOR = the browser tests
+browser: PACKAGES = chromium fontconfig fonts-noto-cjk
+browser: THERE = { command -v chromium || command -v chromium-browser || command -v google-chrome; } && \
+	fc-list :lang=zh family | grep .
 browser:
-	@found=$$(command -v chromium chromium-browser google-chrome 2>/dev/null | head -n 1); \
-	font=$$(fc-list :lang=zh family 2>/dev/null | head -n 1); \
-	if [ -n "$$found" ] && [ -n "$$font" ]; then exit 0; fi; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "installing Chromium and a Chinese font for the browser tests"; \
-		apt-get update -qq && \
-		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-			chromium fontconfig fonts-noto-cjk >/dev/null; \
-	else \
-		echo "The browser tests need Chromium and a Chinese font. Install the packages chromium," \
-			"fontconfig and fonts-noto-cjk (Debian: sudo apt-get install chromium fontconfig" \
-			"fonts-noto-cjk), then run this again." >&2; exit 1; \
-	fi
+	$(packages)
 
-# Peers of the bench of the gateway; LiteLLM in an environment of its own, since it pins what we use.
+exporter: FOR = the tests of a node's metrics
+exporter: PACKAGES = prometheus-node-exporter
+exporter: THERE = command -v prometheus-node-exporter || command -v node_exporter
+exporter:
+	$(packages)
+
+receiver: FOR = the tests of forwarding
+receiver: PACKAGES = rsyslog rsyslog-gnutls
+receiver: THERE = command -v rsyslogd && ls /usr/lib/*/rsyslog/lmnsd_gtls.so
+receiver:
+	$(packages)
+
+registry: FOR = the tests of pulling
+registry: PACKAGES = docker-registry
+registry: THERE = command -v docker-registry
+registry:
+	$(packages)
+
+# Peers of the bench of the gateway, which does without one that cannot be had. LiteLLM has an environment of its own,
+# since it pins what we use.
 LITELLM ?= 1.75.8
 .PHONY: peers
+peers: FOR = the bench of the gateway
+peers: PACKAGES = nginx-light
+peers: THERE = command -v nginx || command -v /usr/sbin/nginx
 peers: .venv/peers/litellm-$(LITELLM)/bin/litellm
-	@if command -v nginx /usr/sbin/nginx >/dev/null; then exit 0; fi; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "installing nginx for the bench of the gateway"; \
-		apt-get update -qq && \
-		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-			nginx-light >/dev/null; \
-	else \
-		echo "nginx is not installed (Debian: sudo apt-get install nginx-light)"; \
-	fi
+	-$(packages)
 
 .venv/peers/litellm-%/bin/litellm: | .venv/.base
 	@echo "installing LiteLLM $* for the bench of the gateway"
 	@$(BIN)/python -m venv --clear $(@:/bin/litellm=) && \
 		$(@:/litellm=/python) -m pip install --quiet --no-input "litellm[proxy]==$*" || rm -rf $(@:/bin/litellm=)
-
-.PHONY: receiver
-receiver:
-	@if command -v rsyslogd >/dev/null && ls /usr/lib/*/rsyslog/lmnsd_gtls.so >/dev/null 2>&1; then exit 0; fi; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "installing rsyslog for the tests of forwarding"; \
-		apt-get update -qq && \
-		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-			rsyslog rsyslog-gnutls >/dev/null; \
-	else \
-		echo "The tests of forwarding need rsyslog with TLS (Debian: sudo apt-get install rsyslog" \
-			"rsyslog-gnutls). Install it, then run this again." >&2; exit 1; \
-	fi
-
-.PHONY: registry
-registry:
-	@if command -v docker-registry >/dev/null; then exit 0; fi; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "installing docker-registry for the tests of pulling"; \
-		apt-get update -qq && \
-		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-			docker-registry >/dev/null; \
-	else \
-		echo "The tests of pulling need docker-registry. Install it (Debian: sudo apt-get install" \
-			"docker-registry), then run this again." >&2; exit 1; \
-	fi
