@@ -160,7 +160,11 @@ def _verify(url: str, custody: Custody) -> None:
     })  # fmt: skip
     for name, seconds in took.items():
         print(f"log, {name}, {EVENTS:,} events: {seconds:.2f} s")
-    sealed, whole, hashed = took["the whole log"], took["the log and the copies beside it"], took["hashing"]
+    sealed, whole, hashed = (
+        took["the whole log"],
+        took["the log and the copies beside it"],
+        took["hashing"],
+    )
     _ratio("V1 the whole log vs pure hashing", sealed, hashed, "s", "at most 4x")
     _ratio("log, and the copies beside it vs pure hashing", whole, hashed, "s", "none")
 
