@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 
@@ -137,19 +137,24 @@ async def _read(
 
 
 async def _attended(exchange: Exchange, working: Coroutine[Any, Any, None]) -> None:
-    """Work as long as the client is there."""
+    """Work as long as the client is there: when it hangs up, this task is cancelled in its work."""
+    task = cast("asyncio.Task[None]", asyncio.current_task())
+    working_still = True
+
+    def leave(_watcher: asyncio.Future[None]) -> None:
+        if working_still:
+            task.cancel()
+
     watcher = asyncio.ensure_future(_hang_up(exchange.receive))
-    work = asyncio.ensure_future(working)
+    watcher.add_done_callback(leave)
     try:
-        await asyncio.wait({watcher, work}, return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
-        if not work.cancelled() and (failure := work.exception()):
-            raise failure
+        await working
+    except asyncio.CancelledError:
+        if not watcher.done() or task.uncancel():
+            raise
     finally:
+        working_still = False
         watcher.cancel()
-        work.cancel()
 
 
 async def _answer(exchange: Exchange, asked: Awaitable[pipeline.Answer]) -> None:

@@ -132,9 +132,10 @@ class Call:
         self.settled = True
         outcome = "failure" if reason else "success"
         draft = self.draft(Act.INFERENCE_COMPLETED, outcome, reason, content)
-        future = self.runtime.log.submit(draft, ends=self.boot)
         try:
-            await asyncio.wait_for(asyncio.shield(future), 10)
+            async with asyncio.timeout(10):
+                # Whoever stops waiting cancels the future; the event is stored all the same.
+                await self.runtime.log.submit(draft, ends=self.boot)
         except TimeoutError as error:
             raise LogUnavailable("the end of the request could not be stored") from error
 

@@ -29,12 +29,13 @@ from gateway.wire.openai import (
     ApiError,
     ChatRequest,
     events,
+    model_field,
     payload,
-    rename,
 )
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 MAX_HELD = 100
+LAST = b"data: [DONE]"
 # The last three: a reply of another shape than OpenAI's.
 UPSTREAM_ERRORS = (
     aiohttp.ClientError, TimeoutError, OSError, ValueError, AttributeError, TypeError, LookupError,
@@ -252,7 +253,7 @@ async def _whole(call: Call, response: aiohttp.ClientResponse) -> Answer:
     reply = orjson.loads(body)
     call.usage = reply.get("usage") or {}
     call.stop = str((reply.get("choices") or [{}])[0].get("finish_reason") or "")
-    body = rename(body, call.endpoint.tag, call.route.name)
+    body = body.replace(model_field(call.endpoint.tag), model_field(call.route.name), 1)
     call.bytes_out = len(body)
     call.hear(body)
     call.runtime.load.answered(call.endpoint)
@@ -265,20 +266,14 @@ async def _stream(call: Call, response: aiohttp.ClientResponse) -> AsyncGenerato
     held: list[bytes] = []
     finished = False
     try:
-        async for raw in events(response.content.iter_any()):
-            if raw.startswith(b"data: [DONE]"):
-                finished = True
-                break
-            event = rename(raw, call.endpoint.tag, call.route.name)
-            call.hear(event)
-            if NOT_FINISHED in event and not held:
+        async for came in events(response.content.iter_any()):
+            on, finished = _passed_on(call, came, held)
+            if on:
                 call.first = call.first or time.monotonic()
-                call.bytes_out += len(event)
-                yield event
-            elif len(held) < MAX_HELD:
-                held.append(event)
-            else:
-                raise ValueError("the node sends and sends after its finish")
+                call.bytes_out += len(on)
+                yield on
+            if finished:
+                break
         if not finished:
             raise ValueError("the node ended without [DONE]")
         last = _final(call, held)
@@ -300,6 +295,25 @@ async def _stream(call: Call, response: aiohttp.ClientResponse) -> AsyncGenerato
     finally:
         response.close()
         call.leave()
+
+
+def _passed_on(call: Call, came: list[bytes], held: list[bytes]) -> tuple[bytes, bool]:
+    """Of events that came together what goes on now (from the finish on they are held), and whether
+    the node has said that it was the last."""
+    tag, name = model_field(call.endpoint.tag), model_field(call.route.name)
+    on: list[bytes] = []
+    for raw in came:
+        if raw.startswith(LAST):
+            return b"".join(on), True
+        event = raw.replace(tag, name, 1)
+        call.hear(event)
+        if NOT_FINISHED in event and not held:
+            on.append(event)
+        elif len(held) < MAX_HELD:
+            held.append(event)
+        else:
+            raise ValueError("the node sends and sends after its finish")
+    return b"".join(on), False
 
 
 def _final(call: Call, held: list[bytes]) -> list[bytes]:

@@ -156,8 +156,9 @@ class GroupCommit:
         """Queue an event and wait until it is durable. Raises LogUnavailable after `timeout_s`."""
         future = self.submit(draft)
         try:
-            # Who gives up waiting cancels the future; the event is stored all the same.
-            await asyncio.wait_for(future, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                # Who gives up waiting cancels the future; the event is stored all the same.
+                await future
         except TimeoutError as error:
             raise LogUnavailable("storing an event took too long") from error
 

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 MAX_EVENT_BYTES = 1024 * 1024
+BLANK = b"\n\n"
 NOT_FINISHED = b'"finish_reason":null'
 DONE = b"data: [DONE]\n\n"
 
@@ -112,18 +113,18 @@ def invalid(message: str, param: str | None) -> ApiError:
     return ApiError(400, "invalid_request", message, param=param)
 
 
-async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Server-sent events of a byte stream, each with its blank line, whatever the chunks were."""
+async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
+    """Server-sent events of a byte stream, each with its blank line, whatever the chunks were:
+    together those that have come together."""
     rest = b""
     async for chunk in chunks:
-        rest += chunk
-        while (end := rest.find(b"\n\n")) >= 0:
-            yield rest[: end + 2]
-            rest = rest[end + 2 :]
+        *whole, rest = (rest + chunk).split(BLANK)
+        if whole:
+            yield [event + BLANK for event in whole]
         if len(rest) > MAX_EVENT_BYTES:
             raise ValueError("an event of the node is too long")
     if rest.strip():
-        yield rest + b"\n\n"
+        yield [rest + BLANK]
 
 
 def payload(event: bytes) -> dict[str, Any]:
@@ -137,9 +138,9 @@ def payload(event: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def rename(data: bytes, tag: str, name: str) -> bytes:
-    """Give the deployment its own name in an answer, instead of the node's tag."""
-    return data.replace(f'"model":"{tag}"'.encode(), f'"model":"{name}"'.encode(), 1)
+def model_field(name: str) -> bytes:
+    """How an answer names its model: the node's tag there is replaced by the deployment's name."""
+    return f'"model":"{name}"'.encode()
 
 
 def model_list(names: list[tuple[str, int]]) -> bytes:

@@ -207,6 +207,26 @@ def test_a_client_that_hangs_up_leaves_an_aborted_event(console: Console) -> Non
     assert events[1][2]["reason"] == "client_closed"
 
 
+def test_a_client_that_does_not_wait_for_its_answer_leaves_an_aborted_event(
+    console: Console,
+) -> None:
+    body = {
+        "model": "assistant",
+        "max_tokens": 2000,
+        "messages": [{"role": "user", "content": "Tell me a very long story about the sea."}],
+    }
+    headers = {"Authorization": f"Bearer {console.key}", "x-request-id": "gone-before-the-answer"}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{console.url}/v1/chat/completions", json=body, headers=headers, timeout=1)
+    events = wait_for_two(console, "gone-before-the-answer")
+    assert (events[1][0], events[1][2]["reason"]) == ("inference.aborted", "client_closed")
+    logs = "".join(p.read_text(errors="replace") for p in (console.data / "logs").glob("web*"))
+    assert logs
+    assert "Exception in ASGI" not in logs
+    assert "never retrieved" not in logs
+    assert "Paris" in eventually_asked(console)
+
+
 def test_an_ollama_killed_in_mid_stream_is_told_and_comes_back(console: Console) -> None:
     body = {
         "model": "assistant",

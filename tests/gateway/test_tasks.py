@@ -169,12 +169,23 @@ def test_a_node_that_dies_under_a_task_is_told_and_comes_back(sorter: Console) -
     asking.join(300)
     assert found[0].status_code == 502, found[0].text
     assert found[0].json()["error"]["code"] in ("node_unreachable", "node_error")
-    admitted, ended = events_of(sorter, found[0])
+    admitted, ended = both_events_of(sorter, found[0])
     assert (admitted[0], ended[0], ended[1]) == ("inference.admitted", "inference.aborted", "error")
     deadline = time.monotonic() + 300
     while run(sorter, "The printer is broken.").status_code != 200:
         assert time.monotonic() < deadline
         time.sleep(1)
+
+
+def both_events_of(
+    console: Console, answer: httpx.Response
+) -> list[tuple[str, str, dict[str, Any]]]:
+    """Of a request that failed: its end is stored while it is being told."""
+    deadline = time.monotonic() + 30
+    while len(events := events_of(console, answer)) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return events
 
 
 def admitted_so_far(console: Console) -> int:
