@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 import time
 from typing import Any
@@ -210,15 +212,15 @@ def test_a_client_that_hangs_up_leaves_an_aborted_event(console: Console) -> Non
 def test_a_client_that_does_not_wait_for_its_answer_leaves_an_aborted_event(
     console: Console,
 ) -> None:
-    body = {
-        "model": "assistant",
-        "max_tokens": 2000,
-        "messages": [{"role": "user", "content": "Tell me a very long story about the sea."}],
-    }
+    body = {"model": "assistant", "messages": [QUESTION]}
     headers = {"Authorization": f"Bearer {console.key}", "x-request-id": "gone-before-the-answer"}
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{console.url}/v1/chat/completions", json=body, headers=headers, timeout=1)
-    events = wait_for_two(console, "gone-before-the-answer")
+    kill(console, "ollama-lib serve|bin/ollama serve", signal.SIGSTOP)
+    try:
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{console.url}/v1/chat/completions", json=body, headers=headers, timeout=2)
+        events = wait_for_two(console, "gone-before-the-answer")
+    finally:
+        kill(console, "ollama-lib serve|bin/ollama serve", signal.SIGCONT)
     assert (events[1][0], events[1][2]["reason"]) == ("inference.aborted", "client_closed")
     logs = "".join(p.read_text(errors="replace") for p in (console.data / "logs").glob("web*"))
     assert logs
@@ -334,10 +336,7 @@ def eventually_asked(console: Console) -> str:
     raise AssertionError(console.said()[-2000:])
 
 
-def kill(console: Console, pattern: str) -> None:
-    import os
-    import signal
-
+def kill(console: Console, pattern: str, number: int = signal.SIGKILL) -> None:
     found = console.children(pattern)
     assert found, pattern
-    os.kill(found[0], signal.SIGKILL)
+    os.kill(found[0], number)
