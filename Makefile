@@ -9,9 +9,6 @@ BIN    := .venv/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 MANAGE := $(BIN)/python manage.py
 PYTEST := $(BIN)/python -m pytest
-# The tests are shared out, those that ask a model to one process and the others by file (tests/conftest.py); the journeys
-# in the browser all ask one.
-SHARED := -n auto --maxprocesses 4 --dist loadgroup
 LOCK   := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate
 PO     := $(wildcard console/locale/*/LC_MESSAGES/*.po)
 
@@ -27,7 +24,7 @@ up: .venv/.base .venv/.engines messages-compiled ## set everything up and run th
 
 .PHONY: test
 test: setup .venv/.models browser registry exporter receiver lint check ## set everything up and run every check and test, on real parts
-	$(PYTEST) $(SHARED) -m "not browser"
+	$(PYTEST) -m "not browser"
 	DJANGO_ALLOW_ASYNC_UNSAFE=1 $(PYTEST) -m browser
 
 .PHONY: faults

@@ -28,20 +28,6 @@ from tests.fleet import RealNode, three
 MODEL = "smollm2:135m"
 GUARD = "^ledger_.*_no_truncate$"
 ROLES = [r.value for r in Role]
-# What brings a model up, and the rooms whose tests do it by themselves.
-WITH_MODELS = {"console", "installation", "ollama_url", "real_nodes"}
-ROOMS_WITH_MODELS = ("tests/embedded/", "tests/production/")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of a run that is shared out, one process has all tests that ask a model: two models that
-    answer at once take many times as long. The others are shared out by file."""
-    for item in items:
-        path = item.nodeid.split("::")[0]
-        asks = WITH_MODELS.intersection(getattr(item, "fixturenames", ()))
-        together = "models" if asks or path.startswith(ROOMS_WITH_MODELS) else path
-        item.add_marker(pytest.mark.xdist_group(together))
 
 
 @pytest.fixture(scope="session")
