@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -132,12 +131,7 @@ class Call:
         self.settled = True
         outcome = "failure" if reason else "success"
         draft = self.draft(Act.INFERENCE_COMPLETED, outcome, reason, content)
-        try:
-            async with asyncio.timeout(10):
-                # Whoever stops waiting cancels the future; the event is stored all the same.
-                await self.runtime.log.submit(draft, ends=self.boot)
-        except TimeoutError as error:
-            raise LogUnavailable("the end of the request could not be stored") from error
+        await self.runtime.log.write(draft, 10, ends=self.boot)
 
     def abort(self, outcome: str, reason: str) -> None:
         """Store `aborted`, in any case and without waiting."""

@@ -152,9 +152,12 @@ class GroupCommit:
         self._wake.set()
         return pending.done
 
-    async def write(self, draft: Draft, timeout_s: float = 3.0) -> None:
-        """Queue an event and wait until it is durable. Raises LogUnavailable after `timeout_s`."""
-        future = self.submit(draft)
+    async def write(
+        self, draft: Draft, timeout_s: float = 3.0, *, ends: uuid.UUID | None = None
+    ) -> None:
+        """Queue an event and wait until it is durable. Raises LogUnavailable after `timeout_s`, and
+        whenever `submit` does."""
+        future = self.submit(draft, ends=ends)
         try:
             async with asyncio.timeout(timeout_s):
                 # Who gives up waiting cancels the future; the event is stored all the same.
