@@ -35,7 +35,7 @@ from gateway.wire.openai import (
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 MAX_HELD = 100
-LAST = b"data: [DONE]"
+LAST = DONE.strip()
 # The last three: a reply of another shape than OpenAI's.
 UPSTREAM_ERRORS = (
     aiohttp.ClientError, TimeoutError, OSError, ValueError, AttributeError, TypeError, LookupError,
