@@ -67,8 +67,6 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     global _engines
     shared = getattr(early_config.known_args_namespace, "numprocesses", None)
     if shared and "PYTEST_XDIST_WORKER" not in os.environ:
-        # Workers are not told of a plugin that pyproject.toml names before it is too late.
-        os.environ["PYTEST_PLUGINS"] = __name__
         return
     if "DATABASE_URL" not in os.environ:
         _engines = Engines()

@@ -15,6 +15,7 @@ import openai
 import pytest
 
 from tests.console_process import Console
+from tests.gateway.test_chat import wait_for_two
 
 NAME = "sorter"
 # What no grammar of the node knows, so that only the judgement can see it: no bananas.
@@ -169,23 +170,12 @@ def test_a_node_that_dies_under_a_task_is_told_and_comes_back(sorter: Console) -
     asking.join(300)
     assert found[0].status_code == 502, found[0].text
     assert found[0].json()["error"]["code"] in ("node_unreachable", "node_error")
-    admitted, ended = both_events_of(sorter, found[0])
+    admitted, ended = wait_for_two(sorter, found[0].headers["x-request-id"])
     assert (admitted[0], ended[0], ended[1]) == ("inference.admitted", "inference.aborted", "error")
     deadline = time.monotonic() + 300
     while run(sorter, "The printer is broken.").status_code != 200:
         assert time.monotonic() < deadline
         time.sleep(1)
-
-
-def both_events_of(
-    console: Console, answer: httpx.Response
-) -> list[tuple[str, str, dict[str, Any]]]:
-    """Of a request that failed: its end is stored while it is being told."""
-    deadline = time.monotonic() + 30
-    while len(events := events_of(console, answer)) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return events
 
 
 def admitted_so_far(console: Console) -> int:
