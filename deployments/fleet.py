@@ -136,7 +136,11 @@ def pinned(loaded: dict[str, Any]) -> bool:
 
 
 def store(node: Node, report: Report) -> None:
-    """Write what a node said; a change of its status is an event. Call inside a transaction."""
+    """Write what a node said; a change of its status is an event. Call inside a transaction.
+
+    Lists that were asked for before those that are kept are not taken: what was made or deleted
+    in between would be gone, or there again, until the next round.
+    """
     now = timezone.now()
     before = node.status
     node.status, node.problem, node.checked_at = report.status, report.problem, now
@@ -146,18 +150,31 @@ def store(node: Node, report: Report) -> None:
         fields.append("machine")
     if report.answered:
         node.version, node.seen_at = report.version, now
-        node.loaded = [asdict(m) for m in report.loaded]
-        node.tags = {t.name: t.digest for t in report.tags if t.name.startswith(OURS)}
-        fields += ["version", "seen_at", "loaded", "tags"]
-        _store_models(node, report)
-        foreign = attest.compare(node, report.asked_at)
-        fields += attest.raise_alarms(node, report.house, foreign)
+        fields += ["version", "seen_at"]
+        if not _overtaken(node, report):
+            fields += _store_lists(node, report)
     if report.proof_ms is not None:
         node.proof_ms, node.proved_at = report.proof_ms, now
         fields += ["proof_ms", "proved_at"]
     node.save(update_fields=fields)
     if before not in (report.status, NodeStatus.UNKNOWN):
         _status_changed(node, before, report)
+
+
+def _overtaken(node: Node, report: Report) -> bool:
+    """Whether newer lists are kept. A time ahead of this clock says nothing: it was set back."""
+    kept = node.listed_at
+    return kept is not None and report.asked_at < kept <= timezone.now()
+
+
+def _store_lists(node: Node, report: Report) -> list[str]:
+    node.listed_at = report.asked_at
+    node.loaded = [asdict(m) for m in report.loaded]
+    node.tags = {t.name: t.digest for t in report.tags if t.name.startswith(OURS)}
+    _store_models(node, report)
+    foreign = attest.compare(node, report.asked_at)
+    alarms = attest.raise_alarms(node, report.house, foreign)
+    return ["listed_at", "loaded", "tags", *alarms]
 
 
 def _status_changed(node: Node, before: str, report: Report) -> None:

@@ -71,7 +71,7 @@ class Node(models.Model):
     `tags` are those it holds in our namespace, with their digests; `house` what it says of clouds;
     `machine` what its exporter said last; `request_log_off` that somebody looked: its Ollama writes
     no requests to disk, which no answer of it tells; `server` how somebody said that it is set
-    (deployments.wishes.valid_server).
+    (deployments.wishes.valid_server); `listed_at` when it was asked for what is kept of its lists.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -97,6 +97,7 @@ class Node(models.Model):
     proved_at = models.DateTimeField(null=True)
     checked_at = models.DateTimeField(null=True)
     seen_at = models.DateTimeField(null=True)
+    listed_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from django.utils import timezone
 
 from access.errors import Denied, Invalid, WrongState
 from audit.ledger.actor import Actor
@@ -139,6 +140,29 @@ def test_a_node_that_goes_away_and_comes_back_is_two_events(node: Node) -> None:
     fleet.check(node)
     outcomes = Event.objects.filter(act="node.status").order_by("id")
     assert [e.outcome for e in outcomes] == ["failure", "success"]
+
+
+def test_an_answer_that_was_overtaken_takes_nothing_out_of_the_catalogue(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round that listed the models before one was made, and ends after the round that found it,
+    as when a busy node takes its time."""
+    api, name = fleet.api(node), "made-meanwhile:latest"
+    early = fleet.ask(node.url)
+    assert name not in [t.name for t in early.tags]
+    api.alias(MODEL, name)
+    try:
+        fleet.check(node)
+        assert node.stored.filter(tag=name).exists()
+        node.refresh_from_db()
+        fleet.store(node, early)
+        assert node.stored.filter(tag=name).exists()
+        assert node.status == "online"
+        monkeypatch.setattr(timezone, "now", lambda: early.asked_at)  # a clock that was set back
+        fleet.store(node, early)
+        assert not node.stored.filter(tag=name).exists()
+    finally:
+        api.delete(name)
 
 
 def test_removing_touches_nothing_on_the_node(actor_of: ActorOf, node: Node) -> None:
