@@ -24,7 +24,8 @@ from audit.ledger.tree import HASH_BYTES
 
 ED25519 = b"\x01"
 MAX_NOTE_BYTES = 16 * 1024
-NAME = re.compile(r"[^\s+\x00-\x1f]{1,200}")
+# Visible characters of ASCII without the plus sign, which parts a key's name from its id.
+NAME = re.compile(r"[!-*,-~]{1,200}")
 SIZE = re.compile(r"0|[1-9][0-9]{0,17}")
 
 

@@ -5,7 +5,7 @@
 
 The certificate says whose log this is. It was handed over when the log was installed; a copy that
 came with the bundle proves nothing. Exit code: 0 fine, 1 tampered, 2 incomplete or rolled back,
-3 cannot verify (no certificate), 4 this is no bundle.
+3 cannot verify (no certificate, or what was verified before cannot be read), 4 bad input.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import os
 import re
 import struct
 import sys
+import tempfile
 import time
 import zipfile
 import zlib
@@ -33,7 +34,13 @@ ALLOWED = REQUIRED | {
     "previous-checkpoint.txt", "VERIFY.md", "verify.py", "verify.html", "proofs/outside.json",
     *("outside/%d.%s" % (n, kind) for n in range(1, 10) for kind in ("txt", "tsr")),
 }  # fmt: skip
+LARGE = {"events.jsonl", "proofs/leaves.bin", "proofs/inclusion.jsonl"}
 SMALL = 4 * 1024 * 1024
+MAX_NOTE = 64 * 1024
+MAX_SIGNATURES = 128
+MAX_HEADS = 1000
+MAX_MEMORY = 4 * 1024 * 1024
+MAX_FILES = 64
 MAX_LINE = 64 * 1024
 MAX_PATH_LINE = 8 * 1024
 MAX_TOTAL = 64 * 1024**3
@@ -50,6 +57,14 @@ DAMAGED = (
 
 class BadBundle(Exception):
     """This is no bundle: exit code 4."""
+
+    what = "this is no bundle / 不是有效的导出包"
+
+
+class BadCertificate(BadBundle):
+    """What should be the certificate is none: exit code 4."""
+
+    what = "this is no certificate / 不是日志证书"
 
 
 class Tampered(Exception):
@@ -240,7 +255,8 @@ def ed25519_verifies(public, message, signature):
 
 # --- signed notes (c2sp.org/signed-note) ----------------------------------------------------------
 
-NAME = re.compile(r"[^\s+\x00-\x1f]{1,200}")
+# Visible characters of ASCII without the plus sign, which parts a key's name from its id.
+NAME = re.compile(r"[!-*,-~]{1,200}")
 SIZE = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
@@ -251,7 +267,7 @@ class Key:
         try:
             name, key_id, data = vkey.strip().split("+", 2)
             raw = base64.b64decode(data, validate=True)
-        except (AttributeError, ValueError, binascii.Error):
+        except (AttributeError, TypeError, ValueError, binascii.Error):
             raise BadBundle("a key is malformed") from None
         if not NAME.fullmatch(name) or len(raw) != 33 or raw[:1] != b"\x01":
             raise BadBundle("a key is no Ed25519 key")
@@ -268,12 +284,16 @@ class Key:
 
 def open_note(note, keys):
     """The text of a note that one of the keys signed; Tampered when none did."""
+    if len(note) > MAX_NOTE:
+        raise Tampered("a signed note is too long")
     text, blank, tail = note.rpartition("\n\n")
     lines = tail.split("\n")
     if not blank or "\r" in note or "\x00" in note or lines[-1] or not lines[:-1]:
         raise Tampered("a signed note is malformed")
+    if len(lines) > MAX_SIGNATURES:
+        raise Tampered("a signed note has too many signatures")
     text += "\n"
-    good = 0
+    good = set()
     for line in lines[:-1]:
         parts = line.split(" ")
         if len(parts) != 3 or parts[0] != "\u2014" or not NAME.fullmatch(parts[1]):
@@ -286,9 +306,11 @@ def open_note(note, keys):
             raise Tampered("a signature is malformed")
         for key in keys:
             if (parts[1], raw[:4]) == (key.name, key.id):
-                if not ed25519_verifies(key.public, text.encode(), raw[4:]):
+                if key.vkey in good:
+                    raise Tampered("a key signed twice")
+                if not ed25519_verifies(key.public, text.encode("utf-8", "replace"), raw[4:]):
                     raise Tampered("a signature is false")
-                good += 1
+                good.add(key.vkey)
     if not good:
         raise Tampered("no trusted key signed it")
     return text
@@ -332,6 +354,8 @@ class WitnessKey:
             raw = base64.b64decode(encoded)
             if (name, raw[:4]) == (self.name, self.id):
                 seconds = int.from_bytes(raw[4:12], "big")
+                if seconds >= 1 << 37:  # after the year 6000
+                    raise Tampered("the cosignature of %s is false" % self.name)
                 message = "cosignature/v1\ntime %d\n%s\n" % (seconds, text)
                 if not ed25519_verifies(self.public, message.encode(), raw[12:]):
                     raise Tampered("the cosignature of %s is false" % self.name)
@@ -365,10 +389,8 @@ def inside(data, *steps):
     return data
 
 
-SHA2 = {
-    "608648016503040201": hashlib.sha256, "608648016503040202": hashlib.sha384,
-    "608648016503040203": hashlib.sha512,
-}  # fmt: skip
+SHA2 = {"608648016503040201": hashlib.sha256, "608648016503040203": hashlib.sha512}
+WHEN = re.compile(rb"[0-9]{14}(\.[0-9]{1,9})?Z")
 
 
 def stamped_at(token, data):
@@ -379,7 +401,9 @@ def stamped_at(token, data):
     new = SHA2.get(inside(imprint, 0, 0).hex())
     if new is None or new(data).digest() != inside(imprint, 1):
         raise Tampered("a time-stamp is not over the head that it came with")
-    return when.decode("ascii", "replace")
+    if not WHEN.fullmatch(when):
+        raise Tampered("a time-stamp is malformed")
+    return when.decode("ascii")
 
 
 # --- the archive ----------------------------------------------------------------------------------
@@ -391,21 +415,77 @@ class Archive:
     def __init__(self, path):
         self.path = path
         try:
+            comment = self._end()
             self.zip = zipfile.ZipFile(path)
+            infos = self.zip.infolist()
         except DAMAGED as error:
             raise BadBundle("it cannot be opened: %s" % error) from None
-        infos = self.zip.infolist()
+        if self.zip.comment != comment:
+            raise BadBundle("it can be read in two ways")
         names = [info.filename for info in infos]
         if len(set(names)) != len(names):
             raise BadBundle("a file is in it twice")
         for info in infos:
             self._look(info)
+        self._one_reading(infos)
         missing = REQUIRED - set(names)
         if missing:
             raise BadBundle("it has no %s" % ", ".join(sorted(missing)))
         if sum(info.file_size for info in infos) > MAX_TOTAL:
             raise BadBundle("it is too large")
         self.names = set(names)
+
+    def _end(self):
+        """The comment, after looking how the archive ends: ours is none, or as `seal` has it."""
+        with open(self.path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            for length in (71, 0):
+                where = size - 22 - length
+                file.seek(max(0, where - 76))
+                before, record = file.read(min(76, max(0, where))), file.read()
+                if len(record) != 22 + length or record[:4] != b"PK\x05\x06":
+                    continue
+                count, listed, _offset, said = struct.unpack("<HIIH", record[10:22])
+                if said != length:
+                    continue
+                if before[56:60] == b"PK\x06\x07":  # a large archive: its end is written twice
+                    (place,) = struct.unpack("<Q", before[64:72])
+                    if place != where - 76 or before[:4] != b"PK\x06\x06":
+                        break
+                    count, listed = struct.unpack("<QQ", before[32:48])
+                if count > MAX_FILES or listed > MAX_NOTE:
+                    raise BadBundle("it has too many files")
+                return record[22:]
+        raise BadBundle("it cannot be opened: it does not end as an archive of ours")
+
+    def _one_reading(self, infos):
+        """Its files follow each other without a byte between, before or after them, and say the
+        same of themselves in both places: nothing is hidden, no two programs read it differently."""
+        twofold = BadBundle("it can be read in two ways")
+        infos = sorted(infos, key=lambda info: info.header_offset)
+        places = [info.header_offset for info in infos] + [self.zip.start_dir]
+        if places[0] != 0:
+            raise twofold
+        try:
+            with open(self.path, "rb") as file:
+                for info, following in zip(infos, places[1:]):
+                    file.seek(info.header_offset)
+                    head = struct.unpack("<4s3H4xIIIHH", file.read(30))
+                    mark, version, flags, method, _crc, packed, size, name, extra = head
+                    behind = flags & 8  # the sizes stand behind the data
+                    left = following - info.header_offset - 30 - name - extra - info.compress_size
+                    if (
+                        mark != b"PK" or info.orig_filename != info.filename
+                        or file.read(name) != info.filename.encode()
+                        or (flags, method) != (info.flag_bits, info.compress_type)
+                        or flags & ~0x80E or max(version, info.extract_version) > 45
+                        or left not in ((12, 16, 20, 24) if behind else (0,))
+                        or not (behind or packed in (info.compress_size, 0xFFFFFFFF))
+                        or not (behind or size in (info.file_size, 0xFFFFFFFF))
+                    ):  # fmt: skip
+                        raise twofold
+        except DAMAGED:
+            raise twofold from None
 
     @staticmethod
     def _look(info):
@@ -420,8 +500,11 @@ class Archive:
 
     def read(self, name, limit=SMALL):
         """A small file, whole."""
-        data = b"".join(self.pieces(name, limit))
-        return data
+        return b"".join(self.pieces(name, limit))
+
+    def text(self, name):
+        """A signed note. Bytes that are no UTF-8 are replaced, so that no signature fits them."""
+        return self.read(name, MAX_NOTE).decode("utf-8", "replace")
 
     def pieces(self, name, limit=MAX_TOTAL):
         """A file, piece by piece; what it unpacks to is believed no further than its stated size."""
@@ -483,9 +566,19 @@ class Archive:
 def parse(data, what):
     """JSON of ours: an object or a list, without surprises."""
     try:
-        return json.loads(data.decode("utf-8"))
+        return DECODER.decode(data.decode("utf-8"))
     except (UnicodeDecodeError, ValueError, RecursionError):
         raise Tampered("%s is no JSON" % what) from None
+
+
+def same(number, claimed):
+    """Whether an integer is what is claimed, by type too: 1 is not True."""
+    return type(claimed) is int and claimed == number
+
+
+def whole(value):
+    """Whether it is an integer that counts something: True and 1.0 are none."""
+    return type(value) is int and value >= 0
 
 
 def hashes_of(value, what):
@@ -546,14 +639,19 @@ def event_of(line):
 class Verification:
     """What was found. `say` lines are for people; the verdicts make the exit code."""
 
-    def __init__(self, path, certificate, memory):
-        self.path, self.memory = path, memory
+    def __init__(self, path, certificate, memory, older=False):
+        """certificate: as read_certificate has it, or None. memory: a folder, or None to neither
+        compare nor remember. older: a head before the one remembered is not held against it."""
+        self.path, self.older = path, older
         self.certificate = certificate
+        self.memory = None if memory is None else Memory(memory)
         self.integrity, self.completeness, self.cannot, self.notes = [], [], [], []
         self.counts = [0, 0]
         self.events = self.good = 0
-        self.origin = ""
+        self.origin = self.kind = ""
+        self.span = None
         self.witnesses = None
+        self.trusted_from = 0
         self.ids = set()
         self.boots = {}
 
@@ -574,31 +672,37 @@ class Verification:
         self._files()
         self.hasher = Hasher(manifest.get("hash"))
         keys = self._keys()
-        self.note = self.archive.read("checkpoint.txt").decode("utf-8", "replace")
+        self.note = self.archive.text("checkpoint.txt")
         self.origin, self.size, self.root = read_checkpoint(open_note(self.note, keys))
-        if self.origin != manifest.get("origin") or self.size != manifest.get("size"):
+        if self.origin != manifest.get("origin") or not same(self.size, manifest.get("size")):
             raise Tampered("the manifest names another head than the checkpoint")
-        self.keys = keys
+        log, _slash, number = self.origin.rpartition("/")
+        if log != manifest.get("log") or not SIZE.fullmatch(number) or number == "0":
+            raise Tampered("the checkpoint is of another log")
+        self.tree, self.keys = int(number), keys
+        self._by_the_certificates_key()
         self._remembered()
-        if manifest.get("kind") == "range":
+        self.kind = manifest.get("kind")
+        if self.kind == "range":
             self._range()
-        elif manifest.get("kind") == "selection":
+        elif self.kind == "selection":
             self._selection()
         else:
             raise BadBundle("it is neither a range nor a selection")
         removed = manifest.get("removed")
-        if isinstance(removed, int) and removed > 0:
+        if whole(removed) and removed:
             self.notes.append(
-                "%d events of this time were removed by retention before this was made; the log "
-                "says so at audit.prune" % removed
+                "whoever made this says that retention had removed %d events of this time before; "
+                "that is not checked here: the log says it at audit.prune" % removed
             )
-        if self.events != manifest.get("events"):
-            self._incomplete("the manifest counts %s events" % manifest.get("events"))
+        if not same(self.events, manifest.get("events")):
+            self._incomplete("the manifest counts %s events" % (manifest.get("events"),))
         self._continuity()
         self._outside()
-        if self.archive.seal() is False:
+        sealed = self.archive.seal()
+        if sealed is False:
             self._tampered("the archive's bytes were changed after it was made")
-        elif self.archive.seal() is None:
+        elif sealed is None:
             self.notes.append(
                 "the archive was packed again; what is in it was checked all the same"
             )
@@ -615,7 +719,7 @@ class Verification:
         for name, wanted in sorted(files.items()):
             if name in self.archive.names and name != "events.jsonl":
                 digest = hashlib.sha256()
-                for piece in self.archive.pieces(name):
+                for piece in self.archive.pieces(name, MAX_TOTAL if name in LARGE else SMALL):
                     digest.update(piece)
                 if digest.hexdigest() != wanted:
                     self._tampered("%s is not the file that the manifest names" % name)
@@ -625,11 +729,11 @@ class Verification:
         data = parse(self.archive.read("keys.json"), "keys.json")
         if not isinstance(data, list) or not 0 < len(data) <= 1000:
             raise Tampered("keys.json is malformed")
-        try:
-            keys = [Key(item["vkey"]) for item in data]
-            words = [item["endorsement"] for item in data]
-        except (TypeError, KeyError):
-            raise Tampered("keys.json is malformed") from None
+        for item in data:
+            if not isinstance(item, dict) or not isinstance(item.get("endorsement"), str):
+                raise Tampered("keys.json is malformed")
+        keys = [Key(item.get("vkey")) for item in data]
+        words = [item["endorsement"] for item in data]
         if self.certificate is None:
             self.cannot.append(
                 "there is no certificate. If it says %s, the key is right" % keys[-1].fingerprint
@@ -639,8 +743,10 @@ class Verification:
                 raise Tampered("the certificate is of another log: %s" % self.certificate["log"])
             if self.certificate["hash"] != self.manifest.get("hash"):
                 raise Tampered("the certificate names another hash")
-            if self.certificate["key"].public not in [key.public for key in keys]:
+            publics = [key.public for key in keys]
+            if self.certificate["key"].public not in publics:
                 raise Tampered("this was not signed with the key of the certificate")
+            self.trusted_from = publics.index(self.certificate["key"].public)
         if any(key.name != self.manifest.get("log") for key in keys):
             raise Tampered("a key is of another log")
         for index in range(1, len(keys)):
@@ -651,11 +757,23 @@ class Verification:
                     raise Tampered("the key %s was not named by the key before it" % new.id.hex())
         return keys
 
+    def _by_the_certificates_key(self):
+        """The head must be signed by the certificate's key or one after it: one that was given up
+        before is no longer trusted to sign."""
+        try:
+            open_note(self.note, self.keys[self.trusted_from :])
+        except Tampered:
+            self.cannot.append(
+                "the head was signed with a key from before the certificate's: the certificate of "
+                "that time tells"
+            )
+
     def _range(self):
         """All leaves from `first` to `end`: with what is before and after they make the root."""
         first, end = self.manifest.get("first"), self.manifest.get("end")
-        if not (isinstance(first, int) and isinstance(end, int) and 0 <= first <= end <= self.size):
+        if not (whole(first) and whole(end) and first <= end <= self.size):
             raise Tampered("the manifest's range is malformed")
+        self.span = (first, end)
         if not {"proofs/range.json", "proofs/leaves.bin"} <= self.archive.names:
             raise BadBundle("it has no proof of its range")
         proof = parse(self.archive.read("proofs/range.json"), "proofs/range.json")
@@ -663,7 +781,7 @@ class Verification:
             raise Tampered("proofs/range.json is malformed")
         before, after = (hashes_of(proof.get(k), "proofs/range.json") for k in ("before", "after"))
         listed, made = (Edge(self.hasher, first, before) for _ in range(2))
-        self.roots = {}
+        self.roots = {first: listed.root()}
         leaves = self._leaf_hashes()
         digest = hashlib.sha256()
         for line in self.archive.lines("events.jsonl"):
@@ -677,7 +795,7 @@ class Verification:
             made.append(value)
             if known is not None:
                 listed.append(known)
-            if made.size in self.wanted_sizes:
+            if made.size in self.known:
                 self.roots[made.size] = made.root()
         if made.size < end:
             self._incomplete("the events from position %d on are missing" % made.size)
@@ -693,7 +811,8 @@ class Verification:
             made.extend(self.size, after)
             if made.root() != self.root:
                 self._tampered("the events are not those that were signed")
-        self._gaps()
+        # The first tree has all that ever happened; in a later one processes go on counting.
+        self._gaps(from_zero=first == 0 and self.tree == 1)
 
     def _leaf_hashes(self):
         rest = b""
@@ -721,7 +840,7 @@ class Verification:
                 break
             proof = parse(proof, "proofs/inclusion.jsonl")
             position = proof.get("position") if isinstance(proof, dict) else None
-            if not isinstance(position, int) or not last < position < self.size:
+            if not whole(position) or not last < position < self.size:
                 raise Tampered("the proofs are not in the order of their positions")
             last = position
             path = hashes_of(proof.get("path"), "a proof")
@@ -752,91 +871,128 @@ class Verification:
         self.ids.add(number)
         self.good += 1
         boot, wseq = event.get("boot"), event.get("wseq")
-        if boot is not None and isinstance(wseq, int):
+        if isinstance(boot, str) and whole(wseq):
             self.boots.setdefault(boot, []).append(wseq)
 
-    def _gaps(self):
-        """Processes number their events: in a range, no number between two may be missing."""
+    def _gaps(self, from_zero):
+        """Processes number their events: in a range, no number between two may be missing, nor one
+        from zero on where it is the beginning of the log."""
         for boot, numbers in self.boots.items():
-            known = set(numbers)
-            for number in range(min(known), max(known)):
-                if number not in known:
-                    self._incomplete("event %d of the process %s is missing" % (number, boot))
+            numbers.sort()
+            expected = 0 if from_zero else numbers[0]
+            for number in numbers:
+                if number != expected:
+                    word = "is missing" if number > expected else "is there twice"
+                    which = min(number, expected)
+                    self._incomplete("event %d of the process %s %s" % (which, boot, word))
                     break
+                expected += 1
 
     # --- what this program remembers ---
 
     def _remembered(self):
-        """The head of this log that was verified here last, if any."""
-        self.wanted_sizes = {0}
-        self.last = None
+        """The heads of this log that were verified here: of this tree by size, of others by tree."""
+        self.known, self.others = {}, {}
+        self.shown = True
         if self.memory is None or self.certificate is None:
+            self.memory = None
             return
         try:
-            known = json.loads(self._memory_file().read_text(encoding="utf-8"))
-            origin, size, root = read_checkpoint(open_note(known["note"], self.keys))
-            self.last = {"size": size, "root": root, "at": str(known.get("made_at", ""))}
-            if origin == self.origin:
-                self.wanted_sizes.add(size)
-        except (OSError, ValueError, KeyError, TypeError, Tampered):
-            self.last = None
-
-    def _memory_file(self):
-        mark = hashlib.sha256(self.origin.encode() + b"\n" + self.certificate["key"].public)
-        return self.memory / (mark.hexdigest()[:32] + ".json")
+            heads, strange = self.memory.read(self.manifest["log"], self.keys)
+        except (OSError, ValueError, RecursionError) as error:
+            self.cannot.append(
+                "what was verified here before cannot be read (%s: %s). Mend it, or move it away "
+                "and lose the comparison" % (self.memory.path(self.manifest["log"]), error)
+            )
+            self.memory = None
+            return
+        for origin, size, root in heads:
+            tree = int(origin.rpartition("/")[2])
+            if tree == self.tree:
+                self.known[size] = root
+            else:
+                self.others[tree] = max(size, self.others.get(tree, 0))
+        if strange:
+            self.notes.append(
+                "a log of the same name, with other keys, was verified here before: is it another?"
+            )
 
     def _continuity(self):
-        """Whether this head extends the one before it: of the last bundle, and the one remembered."""
-        proof = None
+        """Whether this head extends those before it: of the last bundle, and those remembered."""
+        roots = dict(self.roots)
         if "proofs/consistency.json" in self.archive.names:
             proof = parse(self.archive.read("proofs/consistency.json"), "proofs/consistency.json")
-            self._previous(proof)
-        if self.last is None:
-            self.notes.append("first verification of this log here: nothing to compare it with")
-        elif self.last["size"] == self.size:
-            if self.last["root"] != self.root:
-                self._tampered("another history of this log was verified here before")
-        elif self.last["size"] > self.size:
-            if str(self.manifest.get("made_at", "")) > self.last["at"]:
-                self._incomplete(
-                    "the log has %d leaves; it had %d when it was verified here last"
-                    % (self.size, self.last["size"])
+            roots.update([self._previous(proof)])
+        if self.memory is None:
+            return
+        roots[self.size] = self.root
+        for size in sorted(set(roots) & set(self.known)):
+            if roots[size] != self.known[size]:
+                self._tampered(
+                    "another history of this log was verified here before: with the first %d "
+                    "events it is not this one" % size
                 )
-            else:
-                self.notes.append("this bundle is older than one that was verified here before")
-        elif self.last["size"] in self.roots:
-            if self.roots[self.last["size"]] != self.last["root"]:
-                self._tampered("it does not extend the head that was verified here before")
-            else:
-                self.notes.append("it extends the head verified here before: yes")
-        elif proof and proof.get("from") == self.last["size"]:
-            if self._previous_root != self.last["root"]:
-                self._tampered("it does not extend the head that was verified here before")
-            else:
-                self.notes.append("it extends the head verified here before: yes")
+                return
+        if self.others:
+            self._another_tree()
+        if not self.known:
+            if not self.others:
+                self.notes.append("first verification of this log here: nothing to compare it with")
+            return
+        last = max(self.known)
+        if last > self.size:
+            self._set_back("the log has %d leaves; it had %d when it was verified here last"
+                           % (self.size, last), self.size in self.known)  # fmt: skip
+        elif last in roots:
+            self.notes.append("it extends the head verified here before: yes")
+        else:
+            self.shown = False
+            self.notes.append(
+                "whether it extends the head of %d leaves verified here before: not shown, so that "
+                "this head is not remembered; a bundle of everything shows it" % last
+            )
+
+    def _another_tree(self):
+        """Heads of other trees were verified here: after a restore that people acknowledged, a log
+        goes on with a tree of its own."""
+        said = ", ".join("tree %d with %d events" % found for found in sorted(self.others.items()))
+        if max(self.others) > self.tree:
+            self._set_back("this is tree %d of the log; verified here before: %s"
+                           % (self.tree, said), self.size in self.known)  # fmt: skip
         else:
             self.notes.append(
-                "whether it extends the head of %d leaves verified here before: not shown; a bundle "
-                "of everything shows it" % self.last["size"]
+                "this is tree %d of the log; verified here before: %s. That a new one was begun is "
+                "for the log's owner to explain: it is not shown here" % (self.tree, said)
             )
+
+    def _set_back(self, text, known):
+        """A head that is older than one remembered: fine if it is one that was verified here."""
+        if known:
+            self.notes.append(text + ". This head was verified here before, too")
+        elif self.older:
+            self.shown = False
+            self.notes.append(text + ". Not compared with it, as you asked (--older)")
+        else:
+            self._incomplete(text + ". If this is an older archive, say --older")
 
     def _previous(self, proof):
         if not isinstance(proof, dict) or "previous-checkpoint.txt" not in self.archive.names:
             raise Tampered("proofs/consistency.json is malformed")
-        note = self.archive.read("previous-checkpoint.txt").decode("utf-8", "replace")
+        note = self.archive.text("previous-checkpoint.txt")
         origin, size, root = read_checkpoint(open_note(note, self.keys))
-        if origin != self.origin or size != proof.get("from") or size > self.size:
+        if origin != self.origin or not same(size, proof.get("from")) or size > self.size:
             raise Tampered("the previous checkpoint is not that of the proof")
         before, after = (hashes_of(proof.get(k), "a proof") for k in ("before", "after"))
         edge = Edge(self.hasher, size, before)
-        self._previous_root = edge.root()
-        if self._previous_root != root:
+        found = edge.root()
+        if found != root:
             self._tampered("the previous checkpoint is not that of the proof")
         edge.extend(self.size, after)
         if edge.root() != self.root:
             self._tampered("the log does not extend the head of the previous bundle")
         else:
             self.notes.append("it extends the previous bundle's head of %d leaves: yes" % size)
+        return size, found
 
     def _outside(self):
         """Heads that witnesses signed or authorities stamped: this log must extend each of them."""
@@ -861,10 +1017,10 @@ class Verification:
         if name + ".txt" not in self.archive.names or not isinstance(proof, dict):
             self._incomplete("%s.txt is missing" % name)
             return
+        note = self.archive.text(name + ".txt")
         data = self.archive.read(name + ".txt")
-        note = data.decode("utf-8", "replace")
         origin, size, root = read_checkpoint(open_note(note, self.keys))
-        if origin != self.origin or size != proof.get("from") or size > self.size:
+        if origin != self.origin or not same(size, proof.get("from")) or size > self.size:
             raise Tampered("%s.txt is not the head of its proof" % name)
         before, after = (hashes_of(proof.get(k), "a proof") for k in ("before", "after"))
         edge = Edge(self.hasher, size, before)
@@ -892,16 +1048,12 @@ class Verification:
                 found[key.name] = max(found.get(key.name, (0, 0)), (seconds, size))
 
     def remember(self):
-        """Keep the head that was verified, for the next time."""
-        if self.memory is None or self.certificate is None or self.exit_code != FINE:
-            return
-        if self.last is not None and self.last["size"] > self.size:
+        """Keep the head that was verified, for the next time; not one that may be a fork's."""
+        if self.exit_code != FINE or self.memory is None or not self.shown:
             return
         try:
-            self.memory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            text = json.dumps({"note": self.note, "made_at": self.manifest.get("made_at")})
-            self._memory_file().write_text(text, encoding="utf-8")
-        except OSError as error:
+            self.memory.add(self.manifest["log"], self.keys, (self.origin, self.size, self.root))
+        except (OSError, ValueError) as error:
             self.notes.append("this verification could not be remembered: %s" % error)
 
     # --- verdicts ---
@@ -925,31 +1077,128 @@ class Verification:
         return CANNOT if self.cannot else FINE
 
     def lines(self):
+        """What was found, for people. Nothing in it acts on a terminal."""
+        return map(printable, self._lines())
+
+    def _lines(self):
         yield "log / 日志            %s" % (self.origin or "?")
         if self.certificate:
             yield "trusted key / 信任密钥  %s" % self.certificate["key"].fingerprint
             yield "certificate / 证书     %s" % self.certificate["path"]
+            if self.certificate.get("beside"):
+                yield (
+                    "note / 说明           the certificate was found beside the bundle: if it came "
+                    "along with it, it proves nothing"
+                )
         if self.witnesses is not None:
             yield "witnesses / 外部见证   %d" % self.witnesses
         yield "events / 事件         %d of %d match / 相符" % (self.good, self.events)
+        if self.span is not None:
+            first, end = self.span
+            place = "%d–%d" % (first, end - 1) if end > first else "none / 无"
+            yield "positions / 位置      %s of / 共 %d" % (place, self.size)
+            if self.span != (0, self.size):
+                asked = json.dumps(self.manifest.get("filter"), ensure_ascii=False)[:200]
+                yield (
+                    "note / 说明           this is a part of the log: what is before and after it "
+                    "is not in it. Whoever made it says it was asked for by %s" % asked
+                )
         if getattr(self, "manifest_hash", ""):
             yield "manifest / 清单        sha256 %s" % self.manifest_hash
         for text in self.notes:
             yield "note / 说明           %s" % text
-        unsure = "not confirmed / 未确认" if self.cannot else "ok / 通过"
+        good = "not confirmed / 未确认" if self.cannot else "ok / 通过"
+        whole_ = "not claimed / 不作声明" if self.kind == "selection" else good
         verdicts = (
-            ("integrity / 完整性    ", self.integrity, "TAMPERED / 被篡改", self.counts[0]),
-            ("completeness / 齐全性 ", self.completeness, "INCOMPLETE / 不齐全", self.counts[1]),
-        )
-        for title, texts, bad, count in verdicts:
-            yield title + (bad if texts else unsure)
+            ("integrity / 完整性    ", self.integrity, "TAMPERED / 被篡改", good, self.counts[0]),
+            ("completeness / 齐全性 ", self.completeness, "INCOMPLETE / 不齐全", whole_, self.counts[1]),
+        )  # fmt: skip
+        for title, texts, bad, fine, count in verdicts:
+            yield title + (bad if texts else fine)
             for text in texts:
-                yield "    " + printable(text)
+                yield "    " + text
             if count > len(texts):
                 yield "    … %d more" % (count - len(texts))
         for text in self.cannot:
-            yield "cannot verify / 无法验证  " + printable(text)
-        yield "exit code / 退出码      %d" % self.exit_code
+            yield "cannot verify / 无法验证  " + text
+        yield EXIT % self.exit_code
+
+
+EXIT = "exit code / 退出码      %d"
+
+
+class Memory:
+    """Heads that were verified on this machine: a file for each name of a log.
+
+    Logs of the same name are told apart by their keys: a history belongs to every key that was
+    trusted together with one of its own. The files are the user's own and are believed.
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def path(self, log):
+        return self.folder / (hashlib.sha256(log.encode()).hexdigest()[:32] + ".json")
+
+    def _histories(self, log):
+        """[(keys, heads)]. ValueError when the file is not as it was written."""
+        try:
+            with open(self.path(log), "rb") as file:
+                data = file.read(MAX_MEMORY)
+        except FileNotFoundError:
+            return []
+        try:
+            found = []
+            for history in DECODER.decode(data.decode("utf-8"))["histories"]:
+                heads = []
+                for origin, size, root in history["heads"]:
+                    raw = bytes.fromhex(root)
+                    if not whole(size) or len(raw) != 32 or origin.rpartition("/")[0] != log:
+                        raise ValueError
+                    int(origin.rpartition("/")[2])
+                    heads.append((origin, size, raw))
+                found.append(([str(key) for key in history["keys"]], heads))
+            return found
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise ValueError("it is not as it was written") from None
+
+    def read(self, log, keys):
+        """(heads of the log with one of these keys, whether others have its name)."""
+        mine, others = self._mine(log, keys)
+        return [head for _keys, heads in mine for head in heads], bool(others) and not mine
+
+    def _mine(self, log, keys):
+        wanted = {key.public.hex() for key in keys}
+        mine, others = [], []
+        for history in self._histories(log):
+            (mine if wanted & set(history[0]) else others).append(history)
+        return mine, others
+
+    def add(self, log, keys, head):
+        """Remember one more. The file is whole at any time: another takes its place at once."""
+        mine, others = self._mine(log, keys)
+        known = sorted(
+            {key for own, _heads in mine for key in own} | {k.public.hex() for k in keys}
+        )
+        heads = [old for _keys, heads in mine for old in heads]
+        if head in heads and len(mine) == 1 and known == sorted(mine[0][0]):
+            return
+        heads = ([old for old in heads if old != head] + [head])[-MAX_HEADS:]
+        values = [
+            {"keys": own, "heads": [(origin, size, root.hex()) for origin, size, root in kept]}
+            for own, kept in [*others, (known, heads)]
+        ]
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=str(self.folder), suffix=".part")
+        try:
+            with open(handle, "w", encoding="utf-8") as file:
+                json.dump({"log": log, "histories": values}, file, ensure_ascii=True)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, self.path(log))
+        except BaseException:
+            os.unlink(name)
+            raise
 
 
 def printable(text):
@@ -958,50 +1207,92 @@ def printable(text):
 
 
 def read_certificate(path):
+    """{"log", "hash", "key", "witnesses", "path"} of an installation certificate."""
     try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read(16384)
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadBundle("the certificate %s cannot be read: %s" % (path, error)) from None
-    values = dict(
-        line.split(": ", 1)
-        for line in text.splitlines()
-        if line.startswith(("log: ", "hash: ", "key: "))
-    )
+        with open(path, "rb") as file:
+            text = file.read(16384).decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise BadCertificate("%s cannot be read: %s" % (path, error)) from None
+    lines = [line.strip() for line in re.split("\r\n|\r|\n", text)]
+    values = dict(line.split(": ", 1) for line in lines if re.match("(log|hash|key): ", line))
     if not {"log", "hash", "key"} <= set(values):
-        raise BadBundle("%s is no certificate of a log" % path)
-    witnesses = [line[9:] for line in text.splitlines() if line.startswith("witness: ")][:64]
-    values.update(key=Key(values["key"]), witnesses=[WitnessKey(vkey) for vkey in witnesses])
+        raise BadCertificate("%s has no log, hash and key" % path)
+    witnesses = [line[9:] for line in lines if line.startswith("witness: ")][:64]
+    try:
+        values.update(key=Key(values["key"]), witnesses=[WitnessKey(vkey) for vkey in witnesses])
+    except BadBundle as error:
+        raise BadCertificate("%s: %s" % (path, error)) from None
     return {**values, "path": str(path)}
 
 
-def find_certificate(bundle):
-    """Where a certificate may have been put; never from inside the bundle."""
-    named = os.environ.get("FUSEBOX_CERTIFICATE")
-    folders = [Path(bundle).resolve().parent, Path.cwd(), Path(__file__).resolve().parent, MEMORY]
+def find_certificates(bundle):
+    """Those that may have been put somewhere, in the order in which they are believed; never from
+    inside the bundle. Beside the bundle comes last: it may have come along with it."""
+    if os.environ.get("FUSEBOX_CERTIFICATE"):
+        return [read_certificate(os.environ["FUSEBOX_CERTIFICATE"])]
+    beside = Path(os.path.abspath(bundle)).parent
+    folders = [MEMORY, Path(os.path.abspath(__file__)).parent, Path.cwd(), beside]
     if os.environ.get("FUSEBOX_DATA"):
-        folders.append(Path(os.environ["FUSEBOX_DATA"]) / "sealer")
-    places = [Path(named)] if named else [folder / CERTIFICATE for folder in folders]
-    return next((place for place in places if place.is_file()), None)
+        folders.insert(0, Path(os.environ["FUSEBOX_DATA"]) / "sealer")
+    found = []
+    for folder in folders:
+        try:
+            there = (folder / CERTIFICATE).is_file()
+        except OSError:
+            continue
+        if there:
+            found.append({**read_certificate(folder / CERTIFICATE), "beside": folder == beside})
+    return found
+
+
+def certificate_for(bundle):
+    """Of the certificates that were found the first that is of the bundle's log, else the first."""
+    found = find_certificates(bundle)
+    if len(found) > 1:
+        try:
+            log = parse(Archive(bundle).read("manifest.json"), "manifest.json")["log"]
+        except (BadBundle, Tampered, KeyError, TypeError):
+            return found[0]
+        found.sort(key=lambda certificate: certificate["log"] != log)
+    return found[0] if found else None
+
+
+class Arguments(argparse.ArgumentParser):
+    def error(self, message):
+        """argparse's own exit code would say that the log was rolled back."""
+        self.exit(BAD_INPUT, "%s%s: %s\n" % (self.format_usage(), self.prog, message))
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description="Verify an export of a Fusebox audit log.")
+    parser = Arguments(description="Verify an export of a Fusebox audit log.")
     parser.add_argument("bundle")
     parser.add_argument("--certificate", help="the installation certificate of the log")
     parser.add_argument("--forget", action="store_true", help="neither compare nor remember heads")
+    parser.add_argument(
+        "--older", action="store_true",
+        help="the bundle is known to be older than one verified here: do not hold that against it",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(encoding="utf-8", errors="replace")
     try:
-        place = options.certificate or find_certificate(options.bundle)
-        certificate = read_certificate(place) if place else None
-        found = Verification(options.bundle, certificate, None if options.forget else MEMORY).run()
+        if options.certificate:
+            certificate = read_certificate(options.certificate)
+        else:
+            certificate = certificate_for(options.bundle)
+        memory = None if options.forget else MEMORY
+        found = Verification(options.bundle, certificate, memory, options.older).run()
+        found.remember()
+        lines = list(found.lines())
     except BadBundle as error:
-        print("this is no bundle / 不是有效的导出包: " + printable(str(error)))
+        print(printable("%s: %s" % (error.what, error)))
+        print(EXIT % BAD_INPUT)
         return BAD_INPUT
-    found.remember()
-    for line in found.lines():
+    except Exception as error:  # made to break this program: no verdict, and no trace on the screen
+        print(printable("%s: %s %s" % (BadBundle.what, type(error).__name__, error)))
+        print(EXIT % BAD_INPUT)
+        return BAD_INPUT
+    for line in lines:
         print(line)
     return found.exit_code
 

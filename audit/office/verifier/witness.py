@@ -39,6 +39,8 @@ from pathlib import Path
 FINE, FORKED, SET_BACK, AWAY, MISUSED = range(5)
 HOME = Path(os.path.expanduser("~")) / ".fusebox-witness"
 MAX_ANSWER = 1024 * 1024
+MAX_NOTE = 64 * 1024
+MAX_SIGNATURES = 128
 TIMEOUT_S = 30
 EVERY_S = 60
 
@@ -256,7 +258,8 @@ def ed25519_sign(seed, message):
 
 # --- signed notes (c2sp.org/signed-note) ----------------------------------------------------------
 
-NAME = re.compile(r"[^\s+\x00-\x1f]{1,200}")
+# Visible characters of ASCII without the plus sign, which parts a key's name from its id.
+NAME = re.compile(r"[!-*,-~]{1,200}")
 SIZE = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
@@ -267,7 +270,7 @@ class Key:
         try:
             name, key_id, data = vkey.strip().split("+", 2)
             raw = base64.b64decode(data, validate=True)
-        except (AttributeError, ValueError, binascii.Error):
+        except (AttributeError, TypeError, ValueError, binascii.Error):
             raise BadBundle("a key is malformed") from None
         if not NAME.fullmatch(name) or len(raw) != 33 or raw[:1] != b"\x01":
             raise BadBundle("a key is no Ed25519 key")
@@ -284,12 +287,16 @@ class Key:
 
 def open_note(note, keys):
     """The text of a note that one of the keys signed; Tampered when none did."""
+    if len(note) > MAX_NOTE:
+        raise Tampered("a signed note is too long")
     text, blank, tail = note.rpartition("\n\n")
     lines = tail.split("\n")
     if not blank or "\r" in note or "\x00" in note or lines[-1] or not lines[:-1]:
         raise Tampered("a signed note is malformed")
+    if len(lines) > MAX_SIGNATURES:
+        raise Tampered("a signed note has too many signatures")
     text += "\n"
-    good = 0
+    good = set()
     for line in lines[:-1]:
         parts = line.split(" ")
         if len(parts) != 3 or parts[0] != "\u2014" or not NAME.fullmatch(parts[1]):
@@ -302,9 +309,11 @@ def open_note(note, keys):
             raise Tampered("a signature is malformed")
         for key in keys:
             if (parts[1], raw[:4]) == (key.name, key.id):
-                if not ed25519_verifies(key.public, text.encode(), raw[4:]):
+                if key.vkey in good:
+                    raise Tampered("a key signed twice")
+                if not ed25519_verifies(key.public, text.encode("utf-8", "replace"), raw[4:]):
                     raise Tampered("a signature is false")
-                good += 1
+                good.add(key.vkey)
     if not good:
         raise Tampered("no trusted key signed it")
     return text
