@@ -7,7 +7,14 @@ from typing import Any
 
 import orjson
 
-from audit.ledger.canonical import Committer, clean_text, leaf_hash, read
+from audit.ledger.canonical import (
+    Committer,
+    NotCanonical,
+    clean_text,
+    encoded,
+    leaf_hash,
+    read,
+)
 from audit.ledger.erased import after_erasure
 
 COLUMNS = (
@@ -16,13 +23,17 @@ COLUMNS = (
 )  # fmt: skip
 BETWEEN = "\x1f"
 MOST = 200
+# Members that are compared as texts with what stands beside them: a number would show there.
+TEXTS = frozenset({"id", "t", "act", "outcome", "sev", "actor", "obj", "req", "red", "boot"})
 STORED = "its stored hash is not that of its bytes"
 
 
 def columns_of() -> str:
     """SQL: the columns that events are searched by, as one text."""
     moment = "to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
-    return f"concat_ws(chr(31), {moment}, {', '.join(f'e.{name}' for name in COLUMNS)})"
+    # A column that lost its value must not lose its place.
+    texts = ", ".join(f"coalesce(e.{name}::text, chr(30))" for name in COLUMNS)
+    return f"concat_ws(chr(31), {moment}, {texts})"
 
 
 def problem_of(row: tuple[Any, ...]) -> str:
@@ -35,9 +46,23 @@ def problem_of(row: tuple[Any, ...]) -> str:
     if row[2] != leaf_hash(data):
         return STORED
     try:
-        return _against(read(data), row)
-    except (AttributeError, KeyError, TypeError):
+        leaf = read(data)
+        if encoded(leaf) != data or _has_float(leaf):
+            return "its bytes are not in canonical form"
+        return _against(leaf, row)
+    except (AttributeError, KeyError, TypeError, NotCanonical):
         return "its bytes are no event"
+
+
+def _has_float(leaf: Mapping[str, Any]) -> bool:
+    return any(_is_float(value) for name, value in leaf.items() if name not in TEXTS)
+
+
+def _is_float(value: Any) -> bool:
+    kind = type(value)
+    if kind is dict:
+        return any(map(_is_float, value.values()))
+    return kind is float or (kind is list and any(map(_is_float, value)))
 
 
 def _against(leaf: Mapping[str, Any], row: tuple[Any, ...]) -> str:
@@ -76,6 +101,8 @@ def _short(text: str) -> str:
 
 
 def _personal(red: Mapping[str, str], key: bytes | None, values: str | None, ip: str | None) -> str:
+    if not red and (ip or values not in (None, "{}")):
+        return "it has personal values that were not sealed"
     if key is None or values is None:
         return "its personal values are gone" if red else ""
     opened = orjson.loads(values)

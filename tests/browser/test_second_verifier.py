@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page
 
 from audit.office.verifier import verify
 from tests.architecture.source import ROOT
+from tests.audit.forging import BOTH, FIRST, LOG, REFUSED, SECOND, Forged, events, numbered
 from tests.audit.sealed.conftest import (  # noqa: F401  a fixture
     EVENTS,
     Sealed,
@@ -201,6 +202,76 @@ def test_what_follows_a_head_that_was_kept(
     assert any("extends the earlier head" in note["en"] for note in found["notes"])
     found = second(exported.bundle, earlier=read(longer.bundle, "checkpoint.txt").decode())
     assert found["code"] == verify.INCOMPLETE
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_made_to_deceive_is_refused_by_both_alike(
+    page: Page, tmp_path: Path, name: str
+) -> None:
+    certificate = FIRST.certificate(tmp_path / "certificate.txt")
+    bundle = REFUSED[name](tmp_path / "x.zip")
+    data = base64.b64encode(bundle.read_bytes()).decode()
+    found = page.evaluate(CHECK, [data, certificate.read_text(), ""])
+    assert found["code"] == first(bundle, certificate) != FINE
+
+
+def test_what_is_made_by_hand_is_judged_alike(page: Page, tmp_path: Path) -> None:
+    """A part, an empty part, a later tree, a key that was given up, an earlier head."""
+    forged = {
+        "whole": Forged(events(20)),
+        "part": Forged(events(20), first=3, end=9),
+        "nothing": Forged(events(20), end=0),
+        "tree": Forged(numbered(3, 4), origin=f"{LOG}/2"),
+        "keys": Forged(events(20), signer=SECOND, keys=BOTH),
+        "given up": Forged(events(20), signer=FIRST, keys=BOTH),
+    }
+    for name, bundle in forged.items():
+        packed = bundle.pack(tmp_path / "x.zip")
+        data = base64.b64encode(packed.read_bytes()).decode()
+        for signer in (FIRST, SECOND):
+            trusted = signer.certificate(tmp_path / "certificate.txt")
+            found = page.evaluate(CHECK, [data, trusted.read_text(), ""])
+            assert found["code"] == first(packed, trusted), name
+    trusted = FIRST.certificate(tmp_path / "certificate.txt")
+    earlier = {
+        Forged(events(9)).note(9).replace("\n", "\r\n"): FINE,
+        Forged(events(9, fork=3)).note(9): verify.TAMPERED,
+        Forged(events(30)).note(30): verify.INCOMPLETE,
+        Forged(events(9), origin=f"{LOG}/2").note(9): verify.CANNOT,
+        trusted.read_text(): verify.BAD_INPUT,
+    }
+    data = base64.b64encode(forged["whole"].pack(tmp_path / "x.zip").read_bytes()).decode()
+    for note, code in earlier.items():
+        assert page.evaluate(CHECK, [data, trusted.read_text(), note])["code"] == code, note
+    part = base64.b64encode(forged["part"].pack(tmp_path / "x.zip").read_bytes()).decode()
+    note = Forged(events(1)).note(1)
+    assert page.evaluate(CHECK, [part, trusted.read_text(), note])["code"] == verify.CANNOT
+
+
+@pytest.mark.parametrize(
+    ("bundle", "certified", "words"),
+    [
+        (Forged(events(20), first=3, end=9), True, ("in this part", "Positions", "3–8 of 20")),
+        (Forged(events(20), end=0), True, ("no event in it", "none of 20")),
+        (Forged(events(20)), False, ("Not confirmed", "Key named by the archive itself")),
+        (Forged(events(20)), True, ("none is missing", "Trusted key", "0–19 of 20")),
+        (Forged(events(20), origin="x/1"), True, ("TAMPERED", "not checked")),
+    ],
+)
+def test_the_page_says_no_more_than_was_shown(
+    browser: Browser, tmp_path: Path, bundle: Forged, certified: bool, words: tuple[str, ...]
+) -> None:
+    context = browser.new_context(offline=True, locale="en-US")
+    page = context.new_page()
+    page.goto(PAGE.as_uri())
+    page.set_input_files("#bundle", bundle.pack(tmp_path / "x.zip"))
+    if certified:
+        page.set_input_files("#certificate", FIRST.certificate(tmp_path / "certificate.txt"))
+    page.click("#go")
+    page.wait_for_selector("#result:not([hidden])")
+    said = page.inner_text("#result")
+    assert [word for word in words if word not in said] == []
+    context.close()
 
 
 def test_another_log_is_not_ours(second: Callable[..., Any], exported: Exported) -> None:  # noqa: F811

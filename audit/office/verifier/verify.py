@@ -650,6 +650,7 @@ class Verification:
         self.events = self.good = 0
         self.origin = self.kind = ""
         self.span = None
+        self.broken_off = False
         self.witnesses = None
         self.trusted_from = 0
         self.ids = set()
@@ -659,6 +660,7 @@ class Verification:
         try:
             self._run()
         except Tampered as error:
+            self.broken_off = True
             self._tampered(str(error))
         return self
 
@@ -1096,7 +1098,7 @@ class Verification:
         if self.span is not None:
             first, end = self.span
             place = "%d–%d" % (first, end - 1) if end > first else "none / 无"
-            yield "positions / 位置      %s of / 共 %d" % (place, self.size)
+            yield "positions / 位置      %s (of / 共 %d)" % (place, self.size)
             if self.span != (0, self.size):
                 asked = json.dumps(self.manifest.get("filter"), ensure_ascii=False)[:200]
                 yield (
@@ -1108,10 +1110,16 @@ class Verification:
         for text in self.notes:
             yield "note / 说明           %s" % text
         good = "not confirmed / 未确认" if self.cannot else "ok / 通过"
-        whole_ = "not claimed / 不作声明" if self.kind == "selection" else good
+        complete = good
+        if self.broken_off:
+            complete = "not checked / 未检查"
+        elif self.kind == "selection":
+            complete = "not claimed / 不作声明"
+        elif self.span != (0, self.size) and not self.cannot:
+            complete = "ok within this part / 此部分内通过"
         verdicts = (
             ("integrity / 完整性    ", self.integrity, "TAMPERED / 被篡改", good, self.counts[0]),
-            ("completeness / 齐全性 ", self.completeness, "INCOMPLETE / 不齐全", whole_, self.counts[1]),
+            ("completeness / 齐全性 ", self.completeness, "INCOMPLETE / 不齐全", complete, self.counts[1]),
         )  # fmt: skip
         for title, texts, bad, fine, count in verdicts:
             yield title + (bad if texts else fine)
