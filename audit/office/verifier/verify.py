@@ -945,6 +945,8 @@ class Verification:
         if last > self.size:
             self._set_back("the log has %d leaves; it had %d when it was verified here last"
                            % (self.size, last), self.size in self.known)  # fmt: skip
+        elif last == self.size:
+            self.notes.append("this head was verified here before")
         elif last in roots:
             self.notes.append("it extends the head verified here before: yes")
         else:
