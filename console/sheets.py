@@ -9,7 +9,7 @@ import re
 from xlsxwriter import Workbook
 
 from audit.office.csv_rows import BOM
-from audit.office.formats.xlsx import MAX_CELL, OPTIONS
+from audit.office.formats.xlsx import MAX_CELL, OPTIONS, plain
 from audit.office.visible import FORMULA, visible
 
 NUMBER = re.compile(r"^[+-]?\d{1,15}(\.\d{1,15})?$")
@@ -34,7 +34,7 @@ def as_csv(rows: list[list[str]]) -> bytes:
 
 def _fitting(text: str) -> str:
     """As long as a cell may be; what had to be left out is said, and is whole in a CSV."""
-    shown = visible(text, lines=True)
+    shown = plain(visible(text, lines=True))
     if len(shown) <= MOST:
         return shown
     kept = MOST - len(LEFT_OUT) - 8

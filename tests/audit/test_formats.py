@@ -30,8 +30,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 HOSTILE = [
     "a\nb", "a\rb", "a\x1b[31mb", "\u202eevil", "=HYPERLINK(1)", "\uff1d1+1", "+1", "-1", "@x",
     'q"]\\', "a|b=c", "\u200b", "\U000e0041", "<b>&amp;</b>", "\ud800",
+    '<r></r></is></c><c r="Z2"><f>1+41</f></c><c><is><r></r>', "<r><bad</r>",
+    "<r><t>shown</t></r>", "a\ufffeb", "a\uffffb",
 ]  # fmt: skip
-UNSEEN = re.compile("[\x00-\x09\x0b-\x1f\x7f\u200b\u202e\U000e0041]")
+UNSEEN = re.compile("[\x00-\x09\x0b-\x1f\x7f\u200b\u202e\ufffe\uffff\U000e0041]")
 
 
 def export(format: str, **values: str) -> bytes:
@@ -173,6 +175,9 @@ def test_a_workbook_has_texts_only(hostile: list[str]) -> None:
     for cell in (cell for row in rows for cell in row if cell.value is not None):
         assert cell.data_type == "s"
         assert UNSEEN.search(str(cell.value)) is None
+    people = {str(row[6].value) for row in rows[1:]}
+    assert {"'<r><bad</r>", "'<r><t>shown</t></r>", "a<U+FFFE>b"} <= people
+    assert max(cell.column for cell in rows[1]) == len(rows[0])
 
 
 def test_what_does_not_fit_a_sheet_goes_on_in_another(
@@ -180,7 +185,7 @@ def test_what_does_not_fit_a_sheet_goes_on_in_another(
 ) -> None:
     monkeypatch.setattr(xlsx, "SHEET_ROWS", 6)
     book = openpyxl.load_workbook(io.BytesIO(export("xlsx")))
-    assert [sheet.max_row for sheet in book.worksheets[1:]] == [6, 6, 6]
+    assert [sheet.max_row for sheet in book.worksheets[1:]] == [6, 6, 6, 6]
 
 
 def test_a_cell_is_no_longer_than_excel_counts() -> None:

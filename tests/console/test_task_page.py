@@ -96,6 +96,9 @@ def test_a_workbook_holds_strings_only() -> None:
     [head, row] = list(book.worksheets[0].iter_rows())
     assert [cell.value for cell in row] == ["=1+1", "12"]
     assert {cell.data_type for cell in (*head, *row)} == {"s"}
+    raw = "<r><t>shown</t></r>"
+    book = openpyxl.load_workbook(io.BytesIO(sheets.as_xlsx([["a"], [raw], ["<r><bad</r>"]])))
+    assert [cell.value for [cell] in book.worksheets[0]] == ["a", f"'{raw}", "'<r><bad</r>"]
 
 
 def made(system_prompt: str = "Sort it.") -> Deployment:

@@ -32,9 +32,15 @@ OPTIONS = {
 }
 
 
+def plain(text: str) -> str:
+    """xlsxwriter takes what looks like a rich string for XML of its own: with an apostrophe in
+    front it is a text like any other."""
+    return f"'{text}" if text.startswith("<r>") and text.endswith("</r>") else text
+
+
 def text(value: object) -> str:
     """As a cell may hold it: nothing unseen, no longer than Excel counts (in UTF-16)."""
-    shown = visible("" if value is None else str(value))
+    shown = plain(visible("" if value is None else str(value)))
     if len(shown) * 2 > MAX_CELL and len(shown.encode("utf-16-le")) > MAX_CELL * 2:
         cut = shown.encode("utf-16-le")[: (MAX_CELL - 1) * 2]
         return cut.decode("utf-16-le", "ignore") + "…"
