@@ -102,15 +102,29 @@ def _last_bundle() -> datetime | None:
     return found.at if found else None
 
 
+IN_WORDS = {
+    "whole": "完整 / whole",
+    "unverified": "尚未验证 / not verified yet",
+    "tampered": "被篡改 / tampered",
+    "incomplete": "不齐全 / incomplete",
+    "unconfirmed": "未确认 / not confirmed",
+    "rollback": "日志被回退 / the log was set back",
+    "broken": "封存器已停止 / the sealer has stopped",
+    "silent": "封存器没有消息 / the sealer is silent",
+    "unsealed": "尚未封存 / nothing is sealed yet",
+}
+
+
 def lines() -> dict[str, str]:
     """How the log stands, for the foot of a summary: in Chinese and English, name and value."""
     found = now()
-    verdict = "–"
+    shown = {"状态 / State": IN_WORDS[found.state], "最近一次验证 / Last verification": "–"}
     if found.last is not None and found.last.finished_at is not None:
-        words = {0: "通过 / ok", 1: "被篡改 / tampered", 2: "不齐全 / incomplete"}
-        word = words.get(found.last.exit_code or 0, "未确认 / not confirmed")
-        verdict = f"{word} ({found.last.finished_at:%Y-%m-%d %H:%M} UTC)"
-    shown = {"最近一次验证 / Last verification": verdict}
+        fine = "通过 / ok" if found.state == "whole" else "当时通过 / ok at that time"
+        code = found.last.exit_code or 0
+        word = IN_WORDS[VERDICTS.get(code, "unconfirmed")] if code else fine
+        told = f"{word} ({found.last.finished_at:%Y-%m-%d %H:%M} UTC)"
+        shown["最近一次验证 / Last verification"] = told
     if found.signed is not None:
         head = f"{found.signed.origin}, {found.signed.size}, {found.signed.root.hex()}"
         shown["签名日志头 / Signed head"] = head
