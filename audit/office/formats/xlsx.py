@@ -16,6 +16,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from xlsxwriter import Workbook
+from xlsxwriter.exceptions import FileCreateError
 from xlsxwriter.worksheet import Worksheet
 
 from audit.office import csv_rows
@@ -89,7 +90,11 @@ class _Book:
             _write(self._index, number, row)
         self._index.set_column(0, 0, 24)
         self._index.set_column(1, 2, 30)
-        self._book.close()
+        try:
+            self._book.close()
+        except FileCreateError as error:
+            # What it is made of: an OSError, such as a full disk.
+            raise error.args[0] from error
 
     def _begin(self) -> Worksheet:
         name = _("Events %(number)d") % {"number": len(self._sheets) + 1}
