@@ -33,7 +33,7 @@ def run(pk: str) -> None:
     part = path.with_suffix(".part")
     try:
         settings.EXPORTS.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(part, "w+b", opener=_private) as file:
+        with runs.beating(row), open(part, "w+b", opener=_private) as file:
             count = _write(row, file)
             size = file.seek(0, os.SEEK_END)
             file.seek(0)

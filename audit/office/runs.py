@@ -6,11 +6,16 @@ that slept so long that another took its work up, can no longer write to the row
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
+from django.db import DatabaseError, connection
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -18,8 +23,10 @@ from django.utils import timezone
 from audit.ledger.check import Stopped
 from audit.office.models import UNDER_WAY, Run, RunState
 
+logger = logging.getLogger(__name__)
 STALE = timedelta(seconds=30)
 TELL_S = 1.0
+BEAT_S = 5.0
 R = TypeVar("R", bound=Run)
 
 
@@ -69,6 +76,33 @@ class Progress:
         self._told_at = now
         if not _ours(self._row).filter(cancel_requested_at=None).update(done=done, beat_at=Now()):
             raise Stopped
+
+
+@contextmanager
+def beating(row: Run) -> Iterator[None]:
+    """Say that the work is under way through steps that tell of no progress, however long they
+    take: a workbook that is closed, a hash, a slow disk."""
+    ended = threading.Event()
+    thread = threading.Thread(target=_beat, args=(row, ended), name="beat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _beat(row: Run, ended: threading.Event) -> None:
+    """Until the work has ended, or is no longer ours. The connection is this thread's own."""
+    while not ended.wait(BEAT_S):
+        try:
+            if not _ours(row).update(beat_at=Now()):
+                return
+        except DatabaseError as error:
+            # What is missed now is said at the next beat; the work itself notices what matters.
+            logger.warning("the beat of %s was missed: %s", row.pk, error)
+        finally:
+            connection.close()
 
 
 def _ours(row: Run) -> Any:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ import pytest
 from django.db.models.functions import Now
 from django.test import Client
 from django.utils import timezone, translation
+from xlsxwriter import Workbook
+from xlsxwriter.exceptions import FileCreateError
 
 from access.errors import WrongState
 from audit.ledger.actor import Actor
@@ -22,6 +26,7 @@ from audit.ledger.models import Event
 from audit.office import actions, exporting, formats, runs
 from audit.office.export import Stream
 from audit.office.filters import Filter
+from audit.office.formats.base import About, Draw, Record
 from audit.office.models import Export, RunState
 from audit.office.reading import read_leaf
 from tests.audit.conftest import Happen
@@ -134,6 +139,32 @@ def test_a_killed_worker_is_taken_over_and_its_late_end_counts_for_nothing(
     assert (folder / row.stored).exists()
 
 
+def test_a_long_last_step_is_no_reason_to_take_it_over(
+    happen: Happen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a workbook is closed: all is read, and nothing is told for longer than STALE."""
+    happen()
+    seen = []
+
+    def begin(about: About) -> Draw:
+        def draw(records: Iterator[Record]) -> Iterator[bytes]:
+            yield str(len(list(records))).encode()
+            Export.objects.update(beat_at=timezone.now() - 2 * runs.STALE)
+            for _ in range(200):
+                if not runs.forgotten(Export):
+                    break
+                time.sleep(0.02)
+            seen.append(runs.forgotten(Export))
+
+        return draw
+
+    monkeypatch.setattr(runs, "BEAT_S", 0.05)
+    slow = dataclasses.replace(formats.ALL["jsonl"], begin=begin)
+    monkeypatch.setitem(formats.ALL, "jsonl", slow)
+    row = made()
+    assert (row.state, row.attempt, seen) == (RunState.DONE, 1, [[]])
+
+
 def test_a_cancelled_one_leaves_no_file(happen: Happen, folder: Path) -> None:
     happen()
     row = asked()
@@ -161,6 +192,23 @@ def test_a_full_or_closed_disk_is_said_and_leaves_nothing(happen: Happen, folder
     row = made()
     assert row.state == RunState.FAILED
     assert "cannot be written" in row.problem
+
+
+def test_a_workbook_that_cannot_be_written_is_said_like_any_file(
+    happen: Happen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happen()
+
+    close = Workbook.close
+
+    def full(book: Workbook) -> None:
+        close(book)
+        raise FileCreateError(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+    monkeypatch.setattr(Workbook, "close", full)
+    row = made("xlsx")
+    assert (row.state, "No space left" in row.problem) == (RunState.FAILED, True)
+    assert row.problem.startswith("the file cannot be written")
 
 
 def test_an_archive_without_a_sealer_fails_and_says_so(happen: Happen) -> None:
