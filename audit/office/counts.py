@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.utils import timezone
 
@@ -32,20 +32,36 @@ class Counts:
 
 
 def over_time(wanted: Filter) -> Counts:
-    """Of the filter's own span of time, or of the last 30 days that have events."""
-    end = min(wanted.end or timezone.now(), timezone.now())
-    start = wanted.start or _first(end)
-    width = next((unit for span, unit in UNITS if end - start <= span), LONGEST)
-    first = _round(start, width)
-    starts = [first + width * n for n in range(MOST) if first + width * n <= end]
-    found = search.counts_between(wanted, [*starts, starts[-1] + width])
-    counts = [min(count, search.COUNT_LIMIT) for count in found]
-    return Counts(width, starts, counts, any(c > search.COUNT_LIMIT for c in found))
-
-
-def _first(end: datetime) -> datetime:
+    """Of the filter's own span of time, or of the last 30 days that have events; no bars where
+    there is no such time. It begins no earlier than the log does."""
+    now = timezone.now()
+    end = min(wanted.end or now, now)
     oldest = Event.objects.order_by("id").values_list("at", flat=True).first()
-    return max(oldest or end - SHOWN, end - SHOWN)
+    if oldest is None or max(wanted.start or oldest, oldest) > end:
+        return Counts(HOUR, [], [], False)
+    start = max(wanted.start or end - SHOWN, oldest)
+    width = _width(start, end)
+    bounds = _bounds(_round(start, width), width, end)
+    found = search.counts_between(wanted, bounds)
+    counts = [min(count, search.COUNT_LIMIT) for count in found]
+    return Counts(width, bounds[:-1], counts, any(c > search.COUNT_LIMIT for c in found))
+
+
+def _width(start: datetime, end: datetime) -> timedelta:
+    """Such that MOST bars reach from the one to the other, also when the first begins earlier."""
+    span = end - start
+    if unit := next((unit for most, unit in UNITS if span <= most), None):
+        return unit
+    return max(LONGEST, ((span + DAY) // (MOST * DAY) + 1) * DAY)
+
+
+def _bounds(first: datetime, width: timedelta, end: datetime) -> list[datetime]:
+    """The beginnings of the bars and the end of the last one. Hours go on when the clock is
+    changed, days begin at the house's own midnight."""
+    step = first.astimezone(UTC) if width == HOUR else first
+    moments = [(step + width * n).astimezone(UTC) for n in range(MOST + 1)]
+    count = sum(moment <= end for moment in moments[:MOST])
+    return moments[: count + 1]
 
 
 def _round(moment: datetime, width: timedelta) -> datetime:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property, reduce
 from itertools import pairwise
 from operator import or_
@@ -35,6 +35,7 @@ LOOKED_UP = 4_000
 MAX_PEOPLE = 50
 MAX_SIBLINGS = 100
 LINK = "event__"
+EPOCH = datetime.fromtimestamp(0, tz=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def last_id(moment: datetime) -> UUID:
 
 def _milliseconds(moment: datetime) -> int:
     """Since 1970, exactly; what does not fit a UUIDv7 is moved to its first or last moment."""
-    since = moment - datetime.fromtimestamp(0, tz=moment.tzinfo)
+    since = moment.astimezone(UTC) - EPOCH
     return min(max(since // timedelta(milliseconds=1), 0), (1 << 48) - 1)
 
 
@@ -274,7 +275,9 @@ def _any(ways: Iterable[Q]) -> Q:
 def _people(text: str) -> list[dict[str, str]]:
     """By an account's id, or by a part of its names; or by the name that was typed at a sign-in
     that failed, when nobody was signed in yet."""
-    if _uuid(text) or text.startswith("system:"):
+    if pk := _uuid(text):
+        return [{"actor_id": str(pk)}]
+    if text.startswith("system:"):
         return [{"actor_id": text}]
     known = User.objects.filter(Q(username__icontains=text) | Q(display_name__icontains=text))
     ids = list(known.values_list("pk", flat=True)[: MAX_PEOPLE + 1])

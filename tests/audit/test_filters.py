@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.http import QueryDict
@@ -96,3 +97,10 @@ def test_any_year_has_ids(year: int) -> None:
     moment = datetime(year, 6, 1, 12, 30, 15, 123_456, tzinfo=UTC)
     assert first_id(moment) < last_id(moment)
     assert first_id(moment).int & ((1 << 80) - 1) == 0
+
+
+@pytest.mark.parametrize("zone", ["Europe/London", "Asia/Shanghai", "Africa/Monrovia"])
+def test_a_moment_is_the_same_in_every_zone(zone: str) -> None:
+    """London was an hour ahead all through 1970, Monrovia 44 minutes behind."""
+    moment = datetime(2026, 1, 15, 12, 30, tzinfo=UTC)
+    assert first_id(moment.astimezone(ZoneInfo(zone))) == first_id(moment)
