@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from access.errors import Denied, Invalid
 from audit.ledger.actor import Actor
@@ -16,6 +21,7 @@ from audit.office import actions, counts, search
 from audit.office.filters import Filter
 from audit.office.models import SavedSearch
 from tests.audit.conftest import Happen
+from tests.audit.test_alarms import at
 
 ActorOf = Callable[[str], Actor]
 DENIED = Filter.parse({"outcome": "denied"})
@@ -89,3 +95,62 @@ def test_a_bar_stops_at_the_limit(happen: Happen, monkeypatch: pytest.MonkeyPatc
 def test_a_filter_that_cannot_be_read_is_refused(client_of: Callable[[str], Client]) -> None:
     answer = client_of("audit").get("/audit/events/counts/?start=yesterday")
     assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(
+    "span", ["start=2999-01-01", "end=2001-01-01", "start=2000-01-01&end=2001-01-01"]
+)
+def test_a_time_without_events_has_no_bars(client_of: Callable[[str], Client], span: str) -> None:
+    answer = client_of("audit").get(f"/audit/events/counts/?{span}")
+    assert answer.status_code == 200
+    assert (answer.json()["starts"], answer.json()["counts"]) == ([], [])
+
+
+def test_the_newest_events_have_a_bar_however_long_ago_the_filter_begins(happen: Happen) -> None:
+    happen(Act.NODE_REMOVE)
+    found = counts.over_time(Filter.parse({"start": "1990-01-01", "act": "node.remove"}))
+    assert (found.counts[-1], len(found.counts)) == (1, 1)
+
+
+@pytest.mark.parametrize("days", [1, 59, 60, 419, 421, 1735, 1736, 1737, 4000, 20_000])
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Shanghai"])
+def test_the_bars_reach_from_the_oldest_event_to_the_newest(
+    happen: Happen, days: int, zone: str
+) -> None:
+    at(timezone.now() - timedelta(days=days), Act.NODE_REMOVE, Actor.system("tests"))
+    happen(Act.NODE_REMOVE)
+    with timezone.override(zone):
+        found = counts.over_time(Filter.parse({"start": "1970-01-02", "act": "node.remove"}))
+    assert len(found.counts) <= counts.MOST
+    assert (found.counts[0], sum(found.counts), found.counts[-1]) == (1, 2, 1)
+
+
+def test_hours_go_on_when_the_clock_is_changed(happen: Happen) -> None:
+    """In New York 2025-11-02 had 25 hours and 2025-03-09 had 23."""
+    at(datetime(2025, 1, 1, tzinfo=UTC), Act.NODE_REMOVE, Actor.system("tests"))
+    with timezone.override("America/New_York"):
+        for day, hours in (("2025-11-02", 25), ("2025-03-09", 23)):
+            found = counts.over_time(Filter.parse({"start": day, "end": day}))
+            assert len(found.starts) == hours
+            assert {b - a for a, b in pairwise(found.starts)} == {counts.HOUR}
+
+
+def test_a_question_of_the_chart_is_a_search(
+    client_of: Callable[[str], Client], happen: Happen
+) -> None:
+    happen()
+    searches = Event.objects.filter(act="audit.search")
+    auditor = client_of("audit")
+    auditor.get("/audit/events/counts/?person=mallory")
+    assert searches.count() == 1
+    assert b"mallory" not in bytes(searches.get().leaf)
+    auditor.get("/audit/events/?person=mallory")
+    assert searches.count() == 1
+
+
+def test_the_chart_of_a_page_adds_nothing_to_its_event(client_of: Callable[[str], Client]) -> None:
+    auditor = client_of("audit")
+    page = auditor.get("/audit/events/?act=node&start=2026-01-01&end=2026-02-01T10:00")
+    [address] = re.findall(r'data-counts="([^"]+)"', page.content.decode())
+    assert auditor.get(html.unescape(address)).status_code == 200
+    assert Event.objects.filter(act="audit.search").count() == 1

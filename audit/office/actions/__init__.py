@@ -27,7 +27,13 @@ from audit.office.actions.content import (
     view_content,
 )
 from audit.office.actions.erasure import erase_again, erase_more, erase_user, request_erasure
-from audit.office.actions.events import export, export_bundle, search, view
+from audit.office.actions.events import (
+    export,
+    export_bundle,
+    search,
+    search_counts,
+    view,
+)
 from audit.office.actions.evidence import make_evidence
 from audit.office.actions.exports import (
     cancel_export,
@@ -107,6 +113,7 @@ __all__ = [
     "revoke_witness",
     "save_search",
     "search",
+    "search_counts",
     "set_alarm_rule",
     "set_capture",
     "set_retention",

@@ -21,10 +21,11 @@ from audit.ledger.acts import Act
 from audit.ledger.log import Obj
 from audit.ledger.models import Event
 from audit.office import bundle as bundling
+from audit.office import counts, formats, standing
 from audit.office import export as exporting
-from audit.office import formats, standing
 from audit.office import search as searching
 from audit.office.bundle import Bundle
+from audit.office.counts import Counts
 from audit.office.filters import Filter
 from audit.office.recording import as_changes
 from audit.office.search import Page
@@ -36,21 +37,36 @@ def search(*, actor: Actor, wanted: Filter, before: str = "", after: str = "") -
     """A page of events. One event a filter and session within a minute: paging is not repeated."""
     policy.require(actor, Act.AUDIT_SEARCH)
     page = searching.page(wanted, before=before, after=after)
+    _searched(actor, wanted, page.count, page.capped)
+    return page
+
+
+def search_counts(*, actor: Actor, wanted: Filter) -> Counts:
+    """How many events match, over time: a search like any other. The chart beside a page of events
+    adds no event to that of the page."""
+    policy.require(actor, Act.AUDIT_SEARCH)
+    found = counts.over_time(wanted)
+    _searched(actor, wanted, sum(found.counts), found.capped)
+    return found
+
+
+def _searched(actor: Actor, wanted: Filter, count: int, capped: bool) -> None:
+    """Record a search, unless the same one was within a minute."""
     mark = _mark(actor, wanted)
     since = searching.first_id(timezone.now() - timedelta(seconds=MERGE_S))
     known = Event.objects.filter(
         act=Act.AUDIT_SEARCH, actor_id=actor.id, object_id=mark, id__gte=since
     )
-    if not known.exists():
-        with transaction.atomic():
-            log.record(
-                actor,
-                Act.AUDIT_SEARCH,
-                Obj("search", mark),
-                changes=as_changes(wanted),
-                details={"count": page.count, "capped": page.capped},
-            )
-    return page
+    if known.exists():
+        return
+    with transaction.atomic():
+        log.record(
+            actor,
+            Act.AUDIT_SEARCH,
+            Obj("search", mark),
+            changes=as_changes(wanted),
+            details={"count": count, "capped": capped},
+        )
 
 
 def view(*, actor: Actor, pk: UUID) -> Event:
