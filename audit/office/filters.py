@@ -18,6 +18,8 @@ from audit.ledger.acts import REGISTRY, Act
 from audit.ledger.event import OUTCOMES
 
 MAX_TEXT = 200
+# A day more at each end, for the zones.
+FIRST, LAST = datetime(1969, 12, 31, tzinfo=UTC), datetime(3000, 1, 2, tzinfo=UTC)
 SECONDS = re.compile(r"\d\d:\d\d:\d\d")
 # Values about a person: in the events of a search and of an export they are committed to only.
 PERSONAL = ("person", "object", "address")
@@ -75,6 +77,11 @@ def _text(name: str, value: object) -> str:
     text = str(value).strip()
     if len(text) > MAX_TEXT:
         raise Invalid(_("This is too long."), field=name)
+    return without_nul(name, text)
+
+
+def without_nul(name: str, text: str) -> str:
+    """PostgreSQL's texts have none: neither an event nor what is kept beside it."""
     if "\x00" in text:
         raise Invalid(_("This has a character that no event has."), field=name)
     return text
@@ -101,10 +108,17 @@ def _moment(name: str, text: str) -> datetime | None:
     try:
         moment = _read_day(text, end=end) or _read_time(text, end=end)
         if moment is not None:
-            return moment.astimezone(UTC)
+            return _within(name, moment.astimezone(UTC))
     except (ValueError, OverflowError):
         pass
     raise Invalid(_("Write a time such as 2026-11-23 or 2026-11-23 14:05."), field=name)
+
+
+def _within(name: str, moment: datetime) -> datetime:
+    """What every zone, database and file can hold."""
+    if not FIRST <= moment < LAST:
+        raise Invalid(_("Write a time between 1970 and 2999."), field=name)
+    return moment
 
 
 def _read_day(text: str, *, end: bool) -> datetime | None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from audit.ledger.log import Change
 from audit.office.filters import PERSONAL, Filter
 
 
-def as_changes(wanted: Filter) -> list[Change]:
+def as_changes(wanted: Filter, old: Mapping[str, str] | None = None) -> list[Change]:
+    """old: the texts of the filter that it takes the place of."""
+    before, after = old or {}, wanted.active()
     return [
-        Change(name, None, value, private=name in PERSONAL)
-        for name, value in wanted.active().items()
+        Change(name, before.get(name), after.get(name), private=name in PERSONAL)
+        for name in dict.fromkeys([*before, *after])
     ]

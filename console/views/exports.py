@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse, StreamingHttpResponse
@@ -10,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from access import policy
+from access.errors import Invalid
 from audit.ledger.acts import Act
 from audit.office import actions, formats
 from audit.office.export import Pieces
@@ -27,7 +29,7 @@ def export_list(request: PageRequest) -> HttpResponse:
     policy.require(request.actor, Act.AUDIT_EXPORT)
     rows = list(Export.objects.all()[:SHOWN])
     context = {
-        "rows": [(row, _title(row), chips(Filter.parse(row.query))) for row in rows],
+        "rows": [(row, _title(row), _chips(row)) for row in rows],
         "live": any(not row.is_final for row in rows),
     }
     return render_page(request, "audit/exports.html", context, partial="exports")
@@ -57,6 +59,14 @@ def export_fetch(request: PageRequest, pk: UUID) -> StreamingHttpResponse:
         chosen.content_type if chosen else "application/zip",
         size=export.size,
     )
+
+
+def _chips(export: Export) -> list[dict[str, Any]]:
+    """Its filter in words; none for one that no filter can be any more."""
+    try:
+        return chips(Filter.parse(export.query))
+    except Invalid:
+        return []
 
 
 def _title(export: Export) -> str:

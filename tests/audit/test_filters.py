@@ -55,6 +55,10 @@ def test_every_field_is_read_and_can_be_read_again() -> None:
         ("end", "2026-11-30T25:00"),
         ("end", "0001-01-01T00:00+23:59"),
         ("end", "9999-12-31T23:59-23:59"),
+        ("end", "9999-12-31T23:59:59Z"),
+        ("start", "0001-01-01T00:00:00Z"),
+        ("start", "1969-12-30"),
+        ("end", "3000-01-02"),
         ("person", "x" * 201),
         ("object", "a\x00b"),
     ],
@@ -90,6 +94,13 @@ def test_times_are_those_of_the_house() -> None:
         found = Filter.parse({"start": "2026-11-01", "end": "2026-11-01T12:00:00+01:00"})
     assert found.start == datetime(2026, 10, 31, 16, tzinfo=UTC)
     assert found.end == datetime(2026, 11, 1, 11, tzinfo=UTC)
+
+
+def test_the_first_and_the_last_day_can_be_asked_for_in_every_zone() -> None:
+    for zone in ("UTC", "Asia/Shanghai", "America/New_York"):
+        with timezone.override(zone):
+            found = Filter.parse({"start": "1970-01-01", "end": "2999-12-31"})
+            assert Filter.parse(found.active()) == found
 
 
 @pytest.mark.parametrize("year", [1, 1969, 1970, 2026, 9999])

@@ -19,7 +19,8 @@ from audit.ledger.log import Obj
 from audit.ledger.models import Event
 from audit.office import actions, counts, search
 from audit.office.filters import Filter
-from audit.office.models import SavedSearch
+from audit.office.models import Export, SavedSearch
+from audit.office.reading import Reading
 from tests.audit.conftest import Happen
 from tests.audit.test_alarms import at
 
@@ -47,6 +48,55 @@ def test_the_same_name_replaces(actor_of: ActorOf) -> None:
     actions.save_search(actor=auditor, name="x", wanted=DENIED)
     actions.save_search(actor=auditor, name=" x ", wanted=Filter.parse({"act": "node"}))
     assert SavedSearch.objects.get().query == {"act": "node"}
+
+
+def test_what_is_replaced_or_deleted_is_in_the_event_and_on_the_page(
+    client_of: Callable[[str], Client],
+) -> None:
+    auditor = client_of("audit")
+    fields = {"name": "x", "outcome": "denied", "person": "li.wei"}
+    page = auditor.post("/audit/searches/save/", fields, follow=True)
+    assert "The search is saved." in page.content.decode()
+    page = auditor.post("/audit/searches/save/", {"name": " x", "act": "node"}, follow=True)
+    assert "in place of the one that had this name" in page.content.decode()
+    auditor.post(f"/audit/searches/{SavedSearch.objects.get().pk}/delete/")
+    events = Event.objects.filter(act__endswith="_search").order_by("id")
+    first, second, third = (Reading(event).changes for event in events)
+    assert [c["old"] for c in first] == [None, None]
+    assert {c["field"]: (c["old"], c["new"]) for c in second} == {
+        "outcome": ("denied", None), "person": ("li.wei", None), "act": (None, "node"),
+    }  # fmt: skip
+    assert [(c["field"], c["old"], c["new"]) for c in third] == [("act", "node", None)]
+
+
+def test_the_name_of_a_search_is_not_in_the_log(actor_of: ActorOf) -> None:
+    auditor = actor_of("audit")
+    made = actions.save_search(actor=auditor, name="Li Wei", wanted=DENIED)
+    actions.delete_search(actor=auditor, search=made)
+    for event in Event.objects.filter(act__endswith="_search").select_related("personal"):
+        assert b"Li Wei" not in bytes(event.leaf)
+        assert "Li Wei" not in (event.object_label, *event.personal.values.values())
+
+
+def test_deleting_a_search_is_asked_for_with_its_name_made_visible(
+    client_of: Callable[[str], Client],
+) -> None:
+    auditor = client_of("audit")
+    auditor.post("/audit/searches/save/", {"name": "a\u202eb", "outcome": "denied"})
+    address = f"/audit/searches/{SavedSearch.objects.get().pk}/delete/"
+    for page in (auditor.get("/audit/events/"), auditor.get(address)):
+        assert "\u202e" not in page.content.decode()
+        assert "Delete the saved search a&lt;U+202E&gt;b" in page.content.decode()
+    assert f'href="{address}"' in auditor.get("/audit/events/").content.decode()
+    assert SavedSearch.objects.exists()
+
+
+def test_a_name_that_cannot_be_kept_is_refused(client_of: Callable[[str], Client]) -> None:
+    auditor = client_of("audit")
+    fields = {"name": "a\x00b", "outcome": "denied"}
+    page = auditor.post("/audit/searches/save/", fields, follow=True)
+    assert "no event has" in page.content.decode()
+    assert not SavedSearch.objects.exists()
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 81])
@@ -154,3 +204,15 @@ def test_the_chart_of_a_page_adds_nothing_to_its_event(client_of: Callable[[str]
     [address] = re.findall(r'data-counts="([^"]+)"', page.content.decode())
     assert auditor.get(html.unescape(address)).status_code == 200
     assert Event.objects.filter(act="audit.search").count() == 1
+
+
+@pytest.mark.parametrize("far", ["end=9999-12-31T23:59:59Z", "start=0001-01-01T00:00:00Z"])
+def test_a_time_that_no_zone_has_is_refused(client_of: Callable[[str], Client], far: str) -> None:
+    auditor = client_of("audit")
+    with timezone.override("Asia/Shanghai"):
+        answer = auditor.get(f"/audit/events/?{far}")
+    assert answer.status_code == 422
+    assert "between 1970 and 2999" in answer.content.decode()
+    name, _sign, value = far.partition("=")
+    Export.objects.create(format="csv", query={name: value}, language="en", requester="x")
+    assert auditor.get("/audit/exports/").status_code == 200

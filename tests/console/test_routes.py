@@ -150,7 +150,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "export-cancel": ("smmmm", "snnvn"),
     "event-counts": ("snnon", "snnon"),
     "search-save": ("smmmm", "snnvn"),
-    "search-delete": ("smmmm", "snnvn"),
+    "search-delete": ("snnon", "snnvn"),
     "log-checkpoint": ("snnxn", "snnxn"),
     "evidence-list": ("snnon", "snnon"),
     "evidence-detail": ("snnon", "snnon"),
