@@ -18,6 +18,7 @@ from audit.ledger.actor import Actor
 from audit.ledger.check import Stopped
 from audit.ledger.proofs import NotSealed
 from audit.office import actions, runs
+from audit.office.content import restricted
 from audit.office.filters import Filter
 from audit.office.models import Export, RunState
 
@@ -70,6 +71,8 @@ def _write(row: Export, file: IO[bytes]) -> int:
             actor=who, wanted=wanted, target=file, details=details, progress=tell
         )
         return made.count
+    # Whoever was erased before this one was taken up is not in it.
+    restricted.forget()
     with translation.override(row.language):
         stream = actions.export(
             actor=who,

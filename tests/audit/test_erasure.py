@@ -20,11 +20,19 @@ from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from audit.ledger.log import Obj
 from audit.ledger.models import Event, Personal
-from audit.office import actions, erasures, search
+from audit.office import actions, erasures, runs, search
 from audit.office.content import keeping, restricted, store
 from audit.office.content.keys import KeyGone
 from audit.office.filters import Filter
-from audit.office.models import CapturePolicy, Content, Erasure, Hold, SeenAddress
+from audit.office.models import (
+    CapturePolicy,
+    Content,
+    Erasure,
+    Export,
+    Hold,
+    RunState,
+    SeenAddress,
+)
 from audit.office.reading import Reading
 from tests.audit.conftest import Happen
 from tests.audit.test_content import DEPLOYMENT, ActorOf, keep, keys, opened, policy
@@ -120,6 +128,41 @@ def test_the_account_is_a_number_that_cannot_come_back(
         access.reset_password(actor=actor_of("security"), user=leaver)
     with pytest.raises(IntegrityError, match="erased_account_is_closed"), transaction.atomic():
         User.objects.filter(pk=leaver.pk).update(is_active=True)
+
+
+def test_an_export_that_opened_names_is_offered_no_more(
+    leaver: User,
+    actor_of: ActorOf,
+    settings: Settings,
+    tmp_path: Path,
+    django_capture_on_commit_callbacks: Callable[..., Any],
+) -> None:
+    """Whether it is finished or being made; what has commitments only stays, and so does what
+    nobody began: it is made of what is shown then."""
+    folder = settings.EXPORTS = tmp_path / "exports"
+    folder.mkdir()
+
+    def export(format: str, state: RunState, **query: str) -> Export:
+        row = Export(format=format, state=state, query=query, language="en", requester="x")
+        row.attempt = int(state != RunState.QUEUED)
+        if state == RunState.DONE:
+            row.stored = f"{row.pk}-1"
+            (folder / row.stored).write_text("mallory")
+        row.save()
+        return row
+
+    opened, looked_for, kept = (
+        export("csv", RunState.DONE, act="node"),
+        export("jsonl", RunState.DONE, person="Mallory"),
+        export("jsonl", RunState.DONE),
+    )
+    running, waiting = export("xlsx", RunState.RUNNING), export("xlsx", RunState.QUEUED)
+    with django_capture_on_commit_callbacks(execute=True):
+        erase(leaver, actor_of)
+    assert set(Export.objects.all()) == {kept, waiting}
+    assert [file.name for file in folder.iterdir()] == [kept.stored]
+    assert not runs.finish(running, RunState.DONE, stored=f"{running.pk}-1")
+    assert not {opened, looked_for} & set(Export.objects.all())
 
 
 def test_case_44_inside_the_floor_it_is_restricted_and_says_so(
