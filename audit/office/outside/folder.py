@@ -5,6 +5,7 @@ Every head is a file of its own, made once, written to disk and never touched ag
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -87,7 +88,8 @@ def _write(folder: int, head: Checkpoint) -> None:
                 return
             continue
         try:
-            os.write(file, data)
+            if os.write(file, data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(file)
         finally:
             os.close(file)

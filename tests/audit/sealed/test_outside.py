@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -20,8 +21,10 @@ from django.test import Client
 from django.utils import timezone
 
 from audit.ledger.certificate import read_certificate
+from audit.ledger.models import Checkpoint
 from audit.ledger.note import open_checkpoint
 from audit.office.models import OutsideCopy
+from audit.office.outside import folder as outside_folder
 from tests.architecture.source import ROOT
 from tests.audit.sealed.conftest import EVENTS, LOG, Sealed
 from tests.audit.sealed.receiver import Receiver
@@ -307,6 +310,22 @@ def test_a_file_that_is_there_is_never_touched(sealed: Sealed, folder: Path) -> 
     assert drop(sealed, folder).returncode == 0
     assert forged.read_text() == "forged"
     assert (folder / f"checkpoint-{tree:05}-{size:018}-1.txt").exists()
+
+
+def test_a_head_that_was_not_written_whole_is_not_kept(folder: Path) -> None:
+    """As on a disk that is nearly full: the system takes a part and calls it a success."""
+    head = Checkpoint(tree=1, size=2, note="a signed head")
+    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5, before[1]))
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            outside_folder._write(directory, head)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    outside_folder._write(directory, head)
+    os.close(directory)
+    assert sorted(file.read_text() for file in folder.iterdir()) == ["a sig", "a signed head"]
 
 
 def test_a_folder_that_fails_is_noticed_within_ten_seconds_by_itself(
