@@ -6,6 +6,7 @@ import csv
 import getpass
 import io
 import json
+import resource
 import stat
 import sys
 from pathlib import Path
@@ -119,9 +120,24 @@ def test_a_time_that_is_none_is_refused(
 def test_a_place_that_cannot_be_written_is_told_before_anything_is_recorded(
     db: None, tmp_path: Path
 ) -> None:
-    with pytest.raises(CommandError, match="cannot be written: No such file"):
+    with pytest.raises(CommandError, match="cannot be written: No such file") as refused:
         run(tmp_path / "nowhere" / "x", "--format", "csv")
+    assert refused.value.returncode == 2
     assert not Event.objects.exists()
+
+
+@transactional
+def test_a_disk_that_is_full_in_the_middle_breaks_it_off(happen: Happen, tmp_path: Path) -> None:
+    happen()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(CommandError, match="broke off.*too large") as broken:
+            run(tmp_path / "x", "--format", "jsonl")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert broken.value.returncode == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_document_of_events_is_as_the_code_says() -> None:

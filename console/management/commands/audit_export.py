@@ -52,7 +52,7 @@ class Command(BaseCommand):
             raise CommandError(f"The export broke off, nothing is written: {error}") from error
         except OSError as error:
             raise CommandError(
-                f"{options['output']} cannot be written: {error.strerror}", returncode=2
+                f"The export broke off: {options['output']} cannot be written: {error.strerror}"
             ) from error
         self.stderr.write(f"{count} events in {options['output']}")
 
@@ -118,7 +118,11 @@ def _whole(output: str) -> Iterator[BinaryIO]:
         sys.stdout.buffer.flush()
         return
     path = Path(output).absolute()
-    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        # It cannot begin; whatever fails after this breaks it off.
+        raise CommandError(f"{output} cannot be written: {error.strerror}", returncode=2) from error
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
