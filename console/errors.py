@@ -107,13 +107,21 @@ def _drf_error(error: drf.APIException) -> Response:
         headers["Retry-After"] = str(int(wait))
     if challenge := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = challenge
-    param, message, code = None, str(error.detail), str(error.default_code)
-    if isinstance(error, drf.ValidationError) and isinstance(error.detail, dict):
-        param, details = next(iter(error.detail.items()))
-        message = str(details[0] if isinstance(details, list) else details)
-    return Response(
-        shape(error.status_code, code, message, param), status=error.status_code, headers=headers
-    )
+    status, param, code = error.status_code, None, str(error.default_code)
+    message = str(error.detail)
+    if isinstance(error, drf.ValidationError):
+        # As serializers are answered: it was understood, and is wrong.
+        status, message = 422, first(error.detail)
+        if isinstance(error.detail, dict):
+            param = str(next(iter(error.detail)))
+    return Response(shape(status, code, message, param), status=status, headers=headers)
+
+
+def first(problems: Any) -> str:
+    """The first of what is wrong, in words, however deep it lies in a list or a field."""
+    while isinstance(problems, (dict, list)) and problems:
+        problems = next(iter(problems.values() if isinstance(problems, dict) else problems))
+    return str(problems)
 
 
 def _message(status: int, error: Exception | None) -> str:

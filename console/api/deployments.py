@@ -14,6 +14,7 @@ from access.errors import Invalid
 from access.said import Value, from_json
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
+from console.errors import first
 from console.requests import PageRequest
 from deployments.models import Model, Operation
 
@@ -119,7 +120,7 @@ def valid(serializer: serializers.BaseSerializer[Any]) -> dict[str, Any]:
     """The values, or Invalid that names the first field at fault."""
     if not serializer.is_valid():
         field, problems = next(iter(cast(dict[str, Any], serializer.errors).items()))
-        raise Invalid(f"{field}: {problems[0]}", field=str(field))
+        raise Invalid(f"{field}: {first(problems)}", field=str(field))
     return cast(dict[str, Any], serializer.validated_data)
 
 

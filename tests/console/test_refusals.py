@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from django.test import Client
 
 from access.models import Team, User
@@ -58,3 +59,27 @@ def test_a_verb_in_the_wrong_state_is_told_and_recorded(
     people["audit"].refresh_from_db()
     assert people["audit"].is_active
     assert [act for act, _leaf in failures()] == ["user.disable"]
+
+
+@pytest.mark.parametrize("cursor", ["cD0x", "cD0lMDA=", "x"])
+@pytest.mark.parametrize("rows", ["cases", "alarms", "holds", "proposals", "openings"])
+def test_a_cursor_that_somebody_made_up_leads_nowhere(
+    client_of: ClientOf, rows: str, cursor: str
+) -> None:
+    answer = client_of("audit").get(f"/api/v1/{rows}/?cursor={cursor}")
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "not_found"
+
+
+def test_what_the_api_cannot_take_is_told_in_words_and_always_as_422(client_of: ClientOf) -> None:
+    auditor = client_of("audit")
+    filtered = auditor.get("/api/v1/cases/?state=nope")
+    case = auditor.post("/api/v1/cases/", {"title": "x"}, content_type="application/json").json()
+    added = auditor.post(
+        f"/api/v1/cases/{case['id']}/add/", {"events": ["nope"]}, content_type="application/json"
+    )
+    assert (filtered.status_code, added.status_code) == (422, 422)
+    errors = [answer.json()["error"] for answer in (filtered, added)]
+    assert [error["param"] for error in errors] == ["state", "events"]
+    assert not [error for error in errors if "ErrorDetail" in error["message"]]
+    assert "Must be a valid UUID" in errors[1]["message"]
