@@ -14,6 +14,7 @@ import openpyxl
 import pypdf
 import pytest
 from django.test import Client
+from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
@@ -198,6 +199,19 @@ def test_the_summary_is_one_page_in_both_languages(hostile: list[str]) -> None:
     text = reader.pages[0].extract_text()
     assert "Audit log summary" in text and "审计日志摘要" in text
     assert str(len(hostile)) in text
+
+
+def test_a_filter_is_in_words_in_files_too(happen: Happen) -> None:
+    happen()
+    with translation.override("zh-hans"):
+        book = openpyxl.load_workbook(
+            io.BytesIO(export("xlsx", act="node", outcome="success", start="2026-11-01"))
+        )
+    told = [cell.value for cell in next(book.worksheets[0].iter_rows(2, 2, 1, 2))]
+    assert told == ["筛选", "操作: 节点; 结果: 成功; 开始: 2026-11-01 00:00:00 +0000"]
+    [page] = pypdf.PdfReader(io.BytesIO(export("pdf", act="node", outcome="success"))).pages
+    text = page.extract_text().replace("\n", "")
+    assert "操作 / Action: 节点 / Node; 结果 / Outcome: 成功 / " in text
 
 
 def test_nothing_is_a_file_too() -> None:

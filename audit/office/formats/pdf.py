@@ -10,7 +10,7 @@ import hashlib
 import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from xml.sax.saxutils import escape
@@ -31,6 +31,8 @@ from reportlab.platypus import Flowable, Frame, KeepInFrame, Paragraph, Spacer, 
 
 from audit.ledger.models import Event
 from audit.office.csv_rows import TEXTS
+from audit.office.filter_words import in_words
+from audit.office.filters import Filter
 from audit.office.formats.base import About, Draw, Format, Record
 from audit.office.reading import CATEGORY_NAMES, OUTCOME_NAMES, sentence
 from audit.office.visible import visible
@@ -39,6 +41,7 @@ from audit.office.visible import visible
 FONT = "STSong-Light"
 MARGIN = 18 * mm
 MAX_LINE = 300
+MAX_FILTER = 2500
 MAX_EXTRA = 12
 BODY = ParagraphStyle("body", fontName=FONT, fontSize=9.5, leading=13, wordWrap="CJK")
 SMALL = ParagraphStyle("small", BODY, fontSize=8, leading=11, textColor=colors.HexColor("#444444"))
@@ -87,8 +90,9 @@ def _columns(rows: QuerySet[Event]) -> QuerySet[Event, Any]:
     return named.values_list("leaf", "utc_text", "id_text", "act", "outcome")
 
 
-def page(about: About, tally: Tally) -> bytes:
-    """The page. What is too long for it is set smaller: there is never a second one."""
+def page(about: About, tally: Tally, wanted: str) -> bytes:
+    """The page. What is too long for it is set smaller: there is never a second one. wanted: the
+    filter in words, without its times."""
     pdfmetrics.registerFont(UnicodeCIDFont(FONT))
     file = io.BytesIO()
     canvas = Canvas(file, pagesize=A4)
@@ -96,16 +100,16 @@ def page(about: About, tally: Tally) -> bytes:
     canvas.setAuthor("Fusebox")
     width, height = A4[0] - 2 * MARGIN, A4[1] - 2 * MARGIN
     frame = Frame(MARGIN, MARGIN, width, height, 0, 0, 0, 0)
-    whole = KeepInFrame(width, height, [*_told(about, tally, width)], mode="shrink")
+    whole = KeepInFrame(width, height, [*_told(about, tally, wanted, width)], mode="shrink")
     frame.addFromList([whole], canvas)
     canvas.save()
     return file.getvalue()
 
 
-def _told(about: About, tally: Tally, width: float) -> Iterator[Flowable]:
+def _told(about: About, tally: Tally, wanted: str, width: float) -> Iterator[Flowable]:
     yield Paragraph(both(_("Audit log summary")), TITLE)
     yield Spacer(1, 4)
-    yield _table(list(_facts(about, tally)), [0.3 * width, 0.7 * width])
+    yield _table(list(_facts(about, tally, wanted)), [0.3 * width, 0.7 * width])
     yield Paragraph(both(_("Events by outcome")), HEAD)
     yield _counts(tally.by_outcome, OUTCOME_NAMES, width)
     yield Paragraph(both(_("Events by category")), HEAD)
@@ -122,17 +126,27 @@ def _told(about: About, tally: Tally, width: float) -> Iterator[Flowable]:
     yield _table([signed, ["", ""]], [0.5 * width] * 2, heights=[None, 26 * mm])
 
 
-def _facts(about: About, tally: Tally) -> Iterator[list[str]]:
-    wanted = about.wanted
-    rest = {k: v for k, v in wanted.active().items() if k not in ("start", "end")}
-    moments = [_moment(m) for m in (wanted.start, wanted.end)]
+def _filter(wanted: Filter) -> str:
+    """In Chinese and English: every label, and every value, once."""
+    rest = replace(wanted, start=None, end=None)
+    told = [in_words(rest) for _language in _languages()]
+
+    def once(name: str, part: int) -> str:
+        return " / ".join(_unique(words[name][part] for words in told))
+
+    return "; ".join(f"{once(name, 0)}: {once(name, 1)}" for name in rest.active())
+
+
+def _facts(about: About, tally: Tally, wanted: str) -> Iterator[list[str]]:
+    times = (about.wanted.start, about.wanted.end)
+    moments = [_moment(time) for time in times]
     yield [both(_("Log")), _plain(settings.FUSEBOX_LOG_ORIGIN)]
     yield [
         both(_("Range")),
-        " – ".join(moments) if (wanted.start or wanted.end) else both(_("everything")),
+        " – ".join(moments) if any(times) else both(_("everything")),
     ]
-    if rest:
-        yield [both(_("Filter")), _plain("; ".join(f"{k} = {v}" for k, v in rest.items()))]
+    if wanted:
+        yield [both(_("Filter")), _plain(wanted, MAX_FILTER)]
     yield [both(_("Events")), str(tally.events)]
     for title, record in ((_("First event"), tally.first), (_("Last event"), tally.last)):
         if record is not None:
@@ -196,8 +210,11 @@ def _plain(text: object, limit: int = MAX_LINE) -> str:
 
 
 def _begin(about: About) -> Draw:
+    # Now, by the connection of who asks: the events may be read in a thread that has none.
+    wanted = _filter(about.wanted)
+
     def draw(records: Iterator[Record]) -> Iterator[bytes]:
-        yield page(about, Tally.of(records))
+        yield page(about, Tally.of(records), wanted)
 
     return draw
 

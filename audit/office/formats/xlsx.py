@@ -20,6 +20,7 @@ from xlsxwriter.exceptions import FileCreateError
 from xlsxwriter.worksheet import Worksheet
 
 from audit.office import csv_rows
+from audit.office.filter_words import in_words
 from audit.office.formats.base import PIECE_BYTES, About, Draw, Format, Record
 from audit.office.visible import visible
 
@@ -51,9 +52,10 @@ def text(value: object) -> str:
 class _Book:
     """A workbook under way: an index, and sheets of rows below a header."""
 
-    def __init__(self, path: Path, folder: Path, about: About) -> None:
+    def __init__(self, path: Path, folder: Path, about: About, wanted: str) -> None:
         self._rows = csv_rows.Rows()
         self._about = about
+        self._wanted = wanted
         self._book = Workbook(str(path), {**OPTIONS, "tmpdir": str(folder)})
         self._book.use_zip64()
         self._bold = self._book.add_format({"bold": True})
@@ -74,10 +76,9 @@ class _Book:
     def close(self) -> None:
         if self._sheet is None:
             self._begin()
-        wanted = "; ".join(f"{k} = {v}" for k, v in self._about.wanted.active().items())
         rows: list[list[str]] = [
             [_("Events"), str(sum(int(sheet[3]) for sheet in self._sheets))],
-            [_("Filter"), wanted or _("everything")],
+            [_("Filter"), self._wanted or _("everything")],
             [_("Made at"), f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S%z}"],
             *([name, value] for name, value in self._about.extra.items()),
             [],
@@ -117,12 +118,13 @@ def _write(sheet: Worksheet, row: int, cells: list[Any], style: Any = None) -> N
 def _begin(about: About) -> Draw:
     # The language of now is the one of the reader; the pieces may be drawn under another.
     language = translation.get_language() or "en"
+    wanted = "; ".join(f"{label}: {value}" for label, value in in_words(about.wanted).values())
 
     def draw(records: Iterator[Record]) -> Iterator[bytes]:
         with tempfile.TemporaryDirectory(dir=about.folder, prefix=".xlsx-") as made:
             path = Path(made) / "events.xlsx"
             with translation.override(language):
-                book = _Book(path, Path(made), about)
+                book = _Book(path, Path(made), about, wanted)
                 for record in records:
                     book.add(record)
                 book.close()
