@@ -132,7 +132,7 @@ def test_a_disk_that_is_full_in_the_middle_breaks_it_off(happen: Happen, tmp_pat
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
     try:
-        with pytest.raises(CommandError, match="broke off.*too large") as broken:
+        with pytest.raises(CommandError, match=r"broke off.*too large") as broken:
             run(tmp_path / "x", "--format", "jsonl")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
