@@ -23,10 +23,11 @@ from audit.ledger.models import Event
 from audit.office import actions, formats, proof, retention, search
 from audit.office.alarming import words
 from audit.office.export import Pieces
+from audit.office.filter_words import LABELS
 from audit.office.filters import Filter
 from audit.office.models import Case, EventNote, SavedSearch
 from audit.office.reading import CATEGORY_NAMES, OUTCOME_NAMES, Reading, sentence
-from console import downloads
+from console import downloads, event_filter
 from console.case_forms import NoteForm
 from console.htmx import render_page
 from console.requests import PageRequest, act
@@ -35,24 +36,12 @@ FIRST = ("csv", "jsonl")
 CASES_OFFERED = 50
 # An archive is made whole before its first byte is sent: more than this is a worker's.
 BUNDLE_IN_REQUEST = 50_000
-LABELS = {
-    "person": _("Person"),
-    "act": _("Action"),
-    "object": _("Object"),
-    "deployment": _("Deployment"),
-    "outcome": _("Outcome"),
-    "start": _("From"),
-    "end": _("To"),
-    "request": _("Request id"),
-    "address": _("Address"),
-    "case": _("Case"),
-}
 
 
 def event_list(request: PageRequest) -> HttpResponse:
     """A filter that cannot be understood finds nothing: it must not look as if it had worked."""
     policy.require(request.actor, Act.AUDIT_SEARCH)
-    values = {name: request.GET.get(name, "") for name in LABELS}
+    values = event_filter.sent(request.GET)
     cases = Case.objects.filter(state="open")[:CASES_OFFERED]
     saved = SavedSearch.objects.filter(owner_id=request.user.pk)
     context: dict[str, Any] = {"formats": [f for f in formats.ALL.values() if f.name not in FIRST]}
@@ -68,22 +57,29 @@ def event_list(request: PageRequest) -> HttpResponse:
             after=request.GET.get("after", ""),
         )
     except Invalid as error:
-        context |= {"values": values, "problem": {"field": error.field, "text": str(error)}}
-        context["problem"]["label"] = LABELS.get(error.field, "")
+        label = LABELS.get(error.field, "")
+        context["problem"] = {"field": error.field, "label": label, "text": str(error)}
+        context["values"] = event_filter.typed(request.GET)
         return render_page(request, "audit/list.html", context, partial="events", status=422)
     active = wanted.active()
     context |= {
-        "values": values | _local_times(wanted),
+        "values": values | event_filter.shown(wanted),
         "page": page,
         "rows": [Reading(event) for event in page.events],
         "active": active,
-        "chips": chips(wanted),
+        "chips": event_filter.chips(wanted),
+        "limit": search.COUNT_LIMIT,
         "query": urlencode(active),
     }
     return render_page(request, "audit/list.html", context, partial="events")
 
 
 def event_detail(request: PageRequest, pk: UUID) -> HttpResponse:
+    return event_page(request, pk, NoteForm())
+
+
+def event_page(request: PageRequest, pk: UUID, form: NoteForm) -> HttpResponse:
+    """One event in full, which is an event; `form` is the one for a note."""
     event = actions.view(actor=request.actor, pk=pk)
     reading = Reading(event)
     context = {
@@ -94,11 +90,12 @@ def event_detail(request: PageRequest, pk: UUID) -> HttpResponse:
         "notes": _notes(event),
         "inside": Case.objects.filter(items__event=pk),
         "cases": Case.objects.filter(state="open")[:CASES_OFFERED],
-        "note_form": NoteForm(),
+        "note_form": form,
         "holds": retention.holds_on(event),
         "siblings": [Reading(other) for other in search.same_request(event)],
     }
-    return render_page(request, "audit/detail.html", context)
+    status = 422 if form.errors else 200
+    return render_page(request, "audit/detail.html", context, status=status)
 
 
 @require_POST
@@ -147,33 +144,6 @@ def _notes(event: Event) -> list[tuple[EventNote, str]]:
     notes = list(EventNote.objects.filter(event=event))
     names = words.people_named(note.author_id for note in notes)
     return [(note, names.get(note.author_id, note.author_id)) for note in notes]
-
-
-def _local_times(wanted: Filter) -> dict[str, str]:
-    """The times as a form's field shows them."""
-    times = {"start": wanted.start, "end": wanted.end}
-    return {n: f"{timezone.localtime(t):%Y-%m-%dT%H:%M}" if t else "" for n, t in times.items()}
-
-
-def chips(wanted: Filter) -> list[dict[str, Any]]:
-    """A filter in words, part by part."""
-    active = wanted.active()
-    return [_chip(wanted, active, name) for name in active]
-
-
-def _chip(wanted: Filter, active: dict[str, str], name: str) -> dict[str, Any]:
-    """A filter in force in words, and the address of the page without it."""
-    value = getattr(wanted, name)
-    if name in ("start", "end"):
-        value = f"{timezone.localtime(value):%Y-%m-%d %H:%M:%S}"
-    elif name == "act":
-        value = CATEGORY_NAMES.get(value) or sentence(value)
-    elif name == "case":
-        value = str(Case.objects.filter(pk=value).first() or value)
-    elif name == "outcome":
-        value = OUTCOME_NAMES[value]
-    rest = {k: v for k, v in active.items() if k != name}
-    return {"label": LABELS[name], "value": value, "without": urlencode(rest)}
 
 
 def _categories() -> list[tuple[str, object, list[tuple[str, str]]]]:

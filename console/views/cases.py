@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from uuid import UUID
 
+from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -23,6 +24,7 @@ from audit.office.reading import Reading
 from console.case_forms import CaseForm, NoteForm
 from console.htmx import redirect, render_page
 from console.requests import PageRequest, act, submit
+from console.views.audit import event_page
 
 SHOWN = 100
 CASES_SHOWN = 100
@@ -51,6 +53,10 @@ def case_detail(request: PageRequest, pk: UUID) -> HttpResponse:
     """What it collects, and what was written on it. Its events are shown by the case: that is an
     event of opening, as a search is."""
     case = policy.get_for(request.actor, Act.CASE_VIEW, Case.objects.all(), pk)
+    return _page(request, case, NoteForm())
+
+
+def _page(request: PageRequest, case: Case, form: NoteForm) -> HttpResponse:
     ids = case.items.order_by("-event_id").values_list("event_id", flat=True)[:SHOWN]
     events = Event.objects.filter(pk__in=list(ids)).select_related("personal").order_by("-id")
     notes = list(case.notes.all())
@@ -61,9 +67,10 @@ def case_detail(request: PageRequest, pk: UUID) -> HttpResponse:
         "count": case.items.count(),
         "rows": [Reading(event) for event in events],
         "notes": [(note, names.get(note.author_id, note.author_id)) for note in notes],
-        "form": NoteForm(),
+        "form": form,
     }
-    return render_page(request, "cases/detail.html", context)
+    status = 422 if form.errors else 200
+    return render_page(request, "cases/detail.html", context, status=status)
 
 
 @require_POST
@@ -116,14 +123,14 @@ def case_take(request: PageRequest, pk: UUID) -> HttpResponse:
 
 @require_POST
 def case_note(request: PageRequest, pk: UUID) -> HttpResponse:
+    """What cannot be kept as it is stands in the form again, to be shortened."""
     case = policy.get_for(request.actor, Act.CASE_NOTE, Case.objects.all(), pk)
-    text = request.POST.get("text", "")
-    return act(
-        request,
-        lambda: actions.note_case(actor=request.actor, case=case, text=text),
-        done=_("The note is written."),
-        then=reverse("case-detail", args=[pk]),
-    )
+    form = NoteForm(request.POST)
+    verb = partial(actions.note_case, actor=request.actor, case=case)
+    if submit(request, form, lambda given: verb(**given)) is None:
+        return _page(request, case, form)
+    messages.success(request, _("The note is written."))
+    return redirect(request, reverse("case-detail", args=[pk]))
 
 
 @require_POST
@@ -150,12 +157,11 @@ def case_reopen(request: PageRequest, pk: UUID) -> HttpResponse:
 
 @require_POST
 def event_note(request: PageRequest, pk: UUID) -> HttpResponse:
-    """Write a note beside an event."""
+    """Write a note beside an event; one that cannot be kept stands in the form again."""
     policy.require(request.actor, Act.AUDIT_NOTE, pk)
-    text = request.POST.get("text", "")
-    return act(
-        request,
-        lambda: actions.note_event(actor=request.actor, event=pk, text=text),
-        done=_("The note is written."),
-        then=reverse("event-detail", args=[pk]),
-    )
+    form = NoteForm(request.POST)
+    verb = partial(actions.note_event, actor=request.actor, event=pk)
+    if submit(request, form, lambda given: verb(**given)) is None:
+        return event_page(request, pk, form)
+    messages.success(request, _("The note is written."))
+    return redirect(request, reverse("event-detail", args=[pk]))

@@ -18,9 +18,10 @@ from audit.office.export import Pieces
 from audit.office.filters import Filter
 from audit.office.models import Export
 from console import downloads
+from console.event_filter import chips
 from console.htmx import render_page
 from console.requests import PageRequest, act
-from console.views.audit import chips, file_name
+from console.views.audit import file_name
 
 SHOWN = 50
 

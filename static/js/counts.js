@@ -9,6 +9,10 @@ async function draw(figure) {
   const answer = await fetch(figure.dataset.counts, { headers: { Accept: "application/json" } });
   if (!answer.ok) return;
   const found = await answer.json();
+  // The filter's time has no events: there is nothing to draw.
+  figure.hidden = !found.starts.length;
+  if (figure.hidden) return;
+  figure.querySelector("[data-capped]").hidden = !found.capped;
   const style = getComputedStyle(figure);
   const ink = style.color;
   const grid = style.borderTopColor;

@@ -130,6 +130,18 @@ def test_chosen_events_go_into_a_new_case_from_the_page(
     assert "Leaver" in detail
 
 
+def test_a_note_that_is_too_long_stands_in_its_form_again(
+    happen: Happen, client_of: Callable[[str], Client], case: Case
+) -> None:
+    auditor, note = client_of("audit"), "what I saw" + "!" * 4000
+    for address in (f"/audit/events/{happen().id}/", f"/audit/cases/{case.pk}/"):
+        page = auditor.post(f"{address}note/", {"text": note})
+        assert page.status_code == 422
+        assert note in page.content.decode() and 'aria-invalid="true"' in page.content.decode()
+        assert auditor.post(f"{address}note/", {"text": "short"}).headers["location"] == address
+        assert "short" in auditor.get(address).content.decode()
+
+
 def test_where_to_go_back_to_stays_in_the_house(
     happen: Happen, client_of: Callable[[str], Client]
 ) -> None:

@@ -6,12 +6,14 @@ import html
 import json
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
 from access.models import User
 from audit.ledger.acts import Act
@@ -66,7 +68,7 @@ def test_the_export_takes_the_filter_along(auditor: Client) -> None:
     page = text(auditor.get(LIST, {"act": "node.remove", "start": "2026-11-01"}))
     assert '<input type="hidden" name="act" value="node.remove">' in page
     assert '<input type="hidden" name="start" value="2026-11-01T00:00:00+00:00">' in page
-    assert 'name="start" value="2026-11-01T00:00">' in page
+    assert 'name="start" value="2026-11-01T00:00:00" type="datetime-local" step="1">' in page
 
 
 def test_a_filter_that_cannot_be_understood_finds_nothing(auditor: Client, happen: Happen) -> None:
@@ -76,6 +78,52 @@ def test_a_filter_that_cannot_be_understood_finds_nothing(auditor: Client, happe
     assert rows(page) == []
     assert "<strong>From:</strong> Write a time such as 2026-11-23" in text(page)
     assert not Event.objects.filter(act=Act.AUDIT_SEARCH).exists()
+
+
+def test_the_field_at_fault_is_told_to_those_who_cannot_see_it(auditor: Client) -> None:
+    for field, value in (("start", "yesterday"), ("address", "here"), ("act", "key.steal")):
+        page = text(auditor.get(LIST, {field: value}))
+        [marked] = re.findall(r'<(?:input|select)[^>]* aria-invalid="true"[^>]*>', page)
+        assert f'name="{field}"' in marked and 'aria-describedby="filter-problem"' in marked
+        # htmx replaces the list alone: a script marks the field of the form that stays.
+        part = text(auditor.get(LIST, {field: value}, headers={"HX-Request": "true"}))
+        assert f'id="filter-problem" data-field="{field}"' in part
+
+
+def sent_again(page: str) -> dict[str, str]:
+    """What a browser sends when nothing is changed: it leaves out seconds that are zero."""
+    found = dict(re.findall(r'name="(\w+)" value="([^"]*)"', page.split("</form>", maxsplit=1)[0]))
+    for name in ("start", "end"):
+        found[name] = found[name].removesuffix(":00") if len(found[name]) == 19 else found[name]
+    return found
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "2026-11-30T10:05:00+00:00",
+        "2026-11-30T10:05:59.999999+00:00",
+        "2026-11-01T05:30:00+00:00",  # the first and
+        "2026-11-01T06:30:00+00:00",  # the second half past one of New York on that day
+    ],
+)
+def test_a_time_that_is_sent_again_as_it_was_shown_is_the_same(
+    auditor: Client, moment: str
+) -> None:
+    with timezone.override("America/New_York"):
+        page = text(auditor.get(LIST, {"start": moment, "end": moment}))
+        again = text(auditor.get(LIST, sent_again(page.split('role="search"')[1])))
+        shown = f"{timezone.localtime(datetime.fromisoformat(moment)):%Y-%m-%d %H:%M:%S %z}"
+    for name in ("start", "end"):
+        assert f'<input type="hidden" name="{name}" value="{moment}">' in again
+    assert f"From: {shown}" in again and f"To: {shown}" in again
+
+
+def test_a_time_that_was_changed_counts_as_it_was_written(auditor: Client) -> None:
+    query = {"start": "2026-11-02T10:05", "start_exact": "2026-11-01T10:05:00+00:00"}
+    for exact in (query["start_exact"], "nonsense", "0001-01-01T00:00:00+14:00"):
+        page = text(auditor.get(LIST, query | {"start_exact": exact}))
+        assert '<input type="hidden" name="start" value="2026-11-02T10:05:00+00:00">' in page
 
 
 def test_too_broad_a_name_is_said_beside_the_field(
