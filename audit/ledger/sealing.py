@@ -67,7 +67,9 @@ class Sealer:
         self.head: Head | None = None
         self.signer: Signer | None = None
         self._signed_size = -1
-        self._signed_at = self._beat_at = self._orphans_at = self._keys_at = 0.0
+        self._beat_at = self._orphans_at = self._keys_at = 0.0
+        # Long ago: a sealer that begins signs at once what is new, however old it is.
+        self._signed_at = -SIGN_S
         self.incident: incidents.Incident | None = None
 
     def lead(self) -> None:
@@ -164,7 +166,7 @@ class Sealer:
         if not head.note:
             return
         last = open_checkpoint(head.note, self.keys(), head.origin)
-        self._signed_size, self._signed_at = last.size, time.monotonic()
+        self._signed_size, self._signed_at = last.size, time.monotonic() - SIGN_S
         self.connection.execute(
             "INSERT INTO ledger_checkpoint (tree, size, root, note, signed_at)"
             " SELECT %s, %s, %s, %s, now() WHERE NOT EXISTS"
