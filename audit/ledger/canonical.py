@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -63,6 +64,15 @@ def read(leaf: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def moment(leaf: bytes) -> datetime | None:
+    """When an event happened, as its bytes say; None where they say nothing of the kind."""
+    try:
+        found = datetime.fromisoformat(str(read(leaf).get("t")))
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
 
 
 def _check(value: object) -> None:

@@ -8,22 +8,32 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 import orjson
 import psycopg
 
-from audit.ledger.canonical import canonical, commitment, read
+from audit.ledger.canonical import MAX_LEAF_BYTES, canonical, commitment, read
+from audit.ledger.removed import Removed
 from audit.ledger.report import Report
 
 Row = tuple[Any, ...]
 ERASED = """
-COPY (SELECT event_id, erasure_id, rest FROM ledger_erased ORDER BY event_id, id)
-TO STDOUT (FORMAT binary)
+COPY (SELECT coalesce(event_id, '00000000-0000-0000-0000-000000000000'),
+             coalesce(erasure_id, '00000000-0000-0000-0000-000000000000'), coalesce(rest, '?')
+      FROM ledger_erased ORDER BY event_id, id) TO STDOUT (FORMAT binary)
 """
-RECORDED = "SELECT id, leaf FROM ledger_event WHERE act = 'user.erased'"
-SEALED = "SELECT event_id FROM ledger_leaf WHERE event_id = ANY(%s)"
+RECORDED = """
+SELECT id, CASE WHEN length(leaf) <= %s THEN leaf ELSE '' END FROM ledger_event
+WHERE act = 'user.erased'
+"""
+GONE = """
+SELECT l.event_id, l.tree, l.position FROM ledger_leaf l
+WHERE l.event_id = ANY(%(ids)s)
+    AND NOT EXISTS (SELECT FROM ledger_event e WHERE e.id = l.event_id)
+"""
 REST = "rest"
 
 
@@ -58,32 +68,43 @@ def after_erasure(
     return ""
 
 
+@dataclass(slots=True)
+class Taken:
+    """What one erasure took away. whole: nothing remains of the values of its events."""
+
+    digest: Any = field(default_factory=hashlib.sha256)
+    count: int = 0
+    whole: bool = True
+
+
 class Erasures:
     """All erasures of a log, in constant memory for each."""
 
     def __init__(self, report: Report, items: Iterator[Row]) -> None:
         self._report = report
-        self._found: dict[bytes, tuple[Any, int]] = {}
+        self._found: dict[bytes, Taken] = {}
         self._events = 0
         for item in items:
             self._add(*item)
 
-    def compare(self, connection: psycopg.Connection[Row]) -> None:
+    def compare(self, connection: psycopg.Connection[Row], removed: Removed) -> None:
         """At the end: what was erased against what the recorded erasures say."""
-        recorded = {pk.bytes: read(bytes(leaf)) for pk, leaf in connection.execute(RECORDED)}
+        found = connection.execute(RECORDED, [MAX_LEAF_BYTES])
+        recorded = {pk.bytes: read(bytes(leaf or b"")) for pk, leaf in found}
         for pk, leaf in recorded.items():
-            said = leaf.get("details") or {}
-            digest, count = self._found.pop(pk, (hashlib.sha256(), 0))
-            if (said.get("digest"), said.get("count")) != (digest.hexdigest(), count):
+            said = leaf.get("details")
+            said = said if isinstance(said, dict) and leaf.get("act") == "user.erased" else {}
+            taken = self._found.pop(pk, None) or Taken()
+            if (said.get("digest"), said.get("count")) != (taken.digest.hexdigest(), taken.count):
                 self._report.tampered(
                     f"the erasure {UUID(bytes=pk)} took away something else than it says"
                 )
-        for pk in self._sealed(connection, list(self._found)):
-            # Its event was sealed and is gone: whether that is lawful is said of the event itself.
-            self._found.pop(pk)
-        for pk, (_digest, count) in self._found.items():
+        for pk in self._lawfully_gone(connection, removed):
+            if self._found[pk].whole:
+                self._found.pop(pk)
+        for pk, taken in self._found.items():
             self._report.tampered(
-                f"personal values of {count} events were taken away by {UUID(bytes=pk)}, "
+                f"personal values of {taken.count} events were taken away by {UUID(bytes=pk)}, "
                 "which is no recorded erasure"
             )
         if self._events:
@@ -92,17 +113,19 @@ class Erasures:
                 f"by {len(recorded)} recorded erasures"
             )
 
-    @staticmethod
-    def _sealed(connection: psycopg.Connection[Row], ids: list[bytes]) -> list[bytes]:
-        found = connection.execute(SEALED, [[UUID(bytes=pk) for pk in ids]])
-        return [pk.bytes for (pk,) in found.fetchall()]
+    def _lawfully_gone(self, connection: psycopg.Connection[Row], removed: Removed) -> list[bytes]:
+        """Erasures whose own event retention has removed: what they say nobody can ask any more."""
+        ids = [UUID(bytes=pk) for pk in self._found]
+        rows = connection.execute(GONE, {"ids": ids}).fetchall() if ids else []
+        return [pk.bytes for pk, tree, position in rows if removed.covers(tree, position)]
 
     def _add(self, event_id: bytes, erasure: bytes, rest: str) -> None:
         if event_id > erasure:
             self._report.tampered(
                 f"the erasure {UUID(bytes=erasure)} names an event that came after it"
             )
-        digest, count = self._found.get(erasure) or (hashlib.sha256(), 0)
-        digest.update(line_of(UUID(bytes=event_id), rest))
-        self._found[erasure] = (digest, count + 1)
+        taken = self._found.setdefault(erasure, Taken())
+        taken.digest.update(line_of(UUID(bytes=event_id), rest))
+        taken.count += 1
+        taken.whole = taken.whole and not rest
         self._events += 1

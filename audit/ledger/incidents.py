@@ -3,6 +3,7 @@ that they have seen it. Also what the sealer tells the console of itself."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
@@ -57,11 +58,21 @@ def found(connection: Connection, head: Head | None, newest_tree: int) -> Incide
 
 def _incident(problem: str, head: Head | None, tree: int, size: int) -> Incident:
     signed_tree, signed_size = (head.tree, head.edge.size) if head else (tree, 0)
-    mark = f"{signed_tree}:{signed_size}:{tree}:{size}:{head.note if head else ''}"
+    note = head.note if head else ""
     return Incident(
-        uuid5(NAMESPACE_OID, mark), problem, signed_tree, signed_size,
-        head.note if head else "", tree, size,
+        _id(signed_tree, signed_size, tree, size, note), problem, signed_tree, signed_size,
+        note, tree, size,
     )  # fmt: skip
+
+
+def _id(*parts: object) -> UUID:
+    return uuid5(NAMESPACE_OID, ":".join(map(str, parts)))
+
+
+def incident_of(said: Mapping[str, Any]) -> UUID:
+    """Which incident the first leaf of a further tree is about, from what it says."""
+    names = ("signed_tree", "signed_size", "found_tree", "found_size", "signed_note")
+    return _id(*(said.get(name) for name in names))
 
 
 def _size(connection: Connection, tree: int) -> int:

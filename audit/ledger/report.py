@@ -14,7 +14,8 @@ class Report:
 
     integrity: something is not what was sealed. completeness: something is missing.
     cannot: what could not be checked. notes: what is lawful and worth knowing. removed: events that
-    retention has removed, each accounted for by an event of the log.
+    retention has removed, each accounted for by an event of the log. size: leaves of all trees that
+    were verified; newest: leaves of the newest tree, whose origin is given.
     """
 
     integrity: list[str] = field(default_factory=list)
@@ -24,6 +25,7 @@ class Report:
     origin: str = ""
     events: int = 0
     size: int = 0
+    newest: int = 0
     checkpoints: int = 0
     removed: int = 0
     counts: dict[str, int] = field(default_factory=dict)

@@ -12,10 +12,12 @@ Rows = Generator[tuple[Any, ...], None, None]
 
 
 def snapshot(conninfo: str, name: str | None) -> Connection:
-    """A read-only transaction: a new one, or one that sees what the one of that name does."""
+    """A read-only transaction: a new one, or one that sees what the one of that name does. Who
+    keeps a table locked from it makes it end with psycopg.errors.LockNotAvailable."""
     connection = psycopg.connect(conninfo, application_name="fusebox-verify")
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = True
+    connection.execute("SET lock_timeout = '30s'")
     if name:
         connection.execute(f"SET TRANSACTION SNAPSHOT '{name}'")
     # Streams follow an index; nothing may be gathered and sorted first.

@@ -126,36 +126,56 @@ class Walk:
 
     def tree(self, tree: Head, blocks: Iterator[Sequence[Row]]) -> None:
         """blocks: leaves (position, event_id, leaf_hash) of WIDTH positions each, in order."""
-        edge, report = tree.edge, self._report
+        report = self._report
         sizes = sorted(tree.heads)
+        self._same(tree)
+        whole = True
         for block in blocks:
-            there = self._compare(tree, block)
-            self._extend(tree, [row[2] for row in block[:there]], sizes)
-            if there < len(block):
-                report.incomplete(f"leaf {edge.size} of {tree.origin} is missing")
-                return
-            self._progress(report.size + edge.size)
-        report.size += edge.size
-        for size in sizes:
-            if size > edge.size:
+            self._compare(tree, block)
+            if whole:
+                whole = self._grow(tree, block, sizes)
+            self._progress(report.size + tree.edge.size)
+        report.size += tree.edge.size
+        for size in sizes if whole else []:
+            if size > tree.edge.size:
                 report.incomplete(
-                    f"{tree.origin} was signed with {size} leaves; {edge.size} are there"
+                    f"{tree.origin} was signed with {size} leaves; {tree.edge.size} are there"
                 )
 
-    def _compare(self, tree: Head, block: Sequence[Row]) -> int:
-        """The events of some leaves against the hashes of these. Returns how many leaves follow
-        each other without a gap."""
-        new, begin = tree.edge.hasher.new, tree.edge.size
-        there = next((at for at, leaf in enumerate(block) if leaf[0] != begin + at), len(block))
-        block = block[:there]
+    def _grow(self, tree: Head, block: Sequence[Row], sizes: Sequence[int]) -> bool:
+        """The tree by a block of leaves. Whether heads can be compared further on: where a leaf is
+        missing, the stored root of the subtree that it was in stands for all of that."""
+        while block:
+            before, width = tree.edge, len(block)
+            begin = before.size
+            there = next((at for at, leaf in enumerate(block) if leaf[0] != begin + at), width)
+            if there < width:
+                before = before.copy()
+            self._extend(tree, [row[2] for row in block[:there]], sizes)
+            if there == width:
+                return True
+            self._report.incomplete(f"leaf {tree.edge.size} of {tree.origin} is missing")
+            root = tree.subtrees.get((LEVEL, begin // WIDTH))
+            if begin % WIDTH or root is None:
+                return False
+            tree.edge = before
+            self._append(tree, root, LEVEL)
+            block = [row for row in block if row[0] >= tree.edge.size]
+        return True
+
+    def _compare(self, tree: Head, block: Sequence[Row]) -> None:
+        """The events of some leaves against the hashes of these."""
+        new = tree.edge.hasher.new
         rows = self._events.take([leaf[1] for leaf in block])
+        if block[0][0] <= self._removed.reach(tree.number):
+            self._removed.left(tree.number, block, rows)
         if self._hashed:
             found = [row and row[1] for row in rows]
         else:
             found = [row and new(b"\x00" + row[1]).digest() for row in rows]
         if found == [leaf[2] for leaf in block]:
-            self._report.events += there
-            return there
+            self._report.events += len(block)
+            return
         fine = 0
         for (position, event_id, leaf_hash), value in zip(block, found, strict=True):
             if value is None:
@@ -167,7 +187,6 @@ class Walk:
                 if len(self.changed) < KEPT:
                     self.changed.append((position, event_id))
         self._report.events += fine
-        return there
 
     def _gone(self, tree: Head, position: int, event_id: bytes) -> None:
         if self._removed.covers(tree.number, position):
@@ -198,7 +217,15 @@ class Walk:
                 self._report.tampered(
                     f"the stored subtree {found_level}/{index} is not what it should be"
                 )
-        if edge.size in tree.heads and any(h != edge.root() for h in tree.heads[edge.size]):
+        if edge.size in tree.heads:
+            self._same(tree)
+
+    def _same(self, tree: Head) -> bool:
+        """Whether the leaves so far are those of the heads that were signed there."""
+        edge = tree.edge
+        same = all(head == edge.root() for head in tree.heads.get(edge.size, []))
+        if not same:
             self._report.tampered(
                 f"the first {edge.size} leaves of {tree.origin} are not those that were signed"
             )
+        return same

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cryptography import x509
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from audit.ledger.note import BadNote
@@ -52,24 +52,30 @@ def for_archive(tree: int, end: int, size: int) -> list[OutsideHead]:
     return found
 
 
-def notes(since: int = 0) -> list[str]:
-    """The signed heads that outsiders gave their word on: the live log must have each of them."""
+def notes(tree: int = 0, since: int = 0) -> list[str]:
+    """The signed heads that outsiders gave their word on: the live log must have each of them.
+    since: only those of that tree with so many leaves at least; 0 for all."""
     rows = (TimeStamp.objects, _valid())
-    return sorted(
-        {note for r in rows for note in r.filter(size__gt=since).values_list("note", flat=True)}
-    )
+    after = _after(tree, since)
+    return sorted({note for r in rows for note in r.filter(after).values_list("note", flat=True)})
 
 
-def check(report: Report, since: int = 0) -> None:
+def check(report: Report, tree: int = 0, since: int = 0) -> None:
     """Whether each word is what it claims to be; `report` already knows whether the heads are."""
-    told = list(_cosignatures(report, since))
+    after = _after(tree, since)
+    told = list(_cosignatures(report, after))
     if told:
         report.notes.append(f"{len(told)} cosignatures of {len(set(told))} witnesses are theirs")
-    _stamps(report, since)
+    _stamps(report, after)
 
 
-def _cosignatures(report: Report, since: int) -> Iterator[str]:
-    for row in _valid().filter(size__gt=since).select_related("witness"):
+def _after(tree: int, since: int) -> Q:
+    """The heads that a verification compares which begins at a position of the newest tree."""
+    return Q(tree=tree, size__gte=since) if since else Q()
+
+
+def _cosignatures(report: Report, after: Q) -> Iterator[str]:
+    for row in _valid().filter(after).select_related("witness"):
         head = row.note.partition("\n\n")[0] + "\n"
         try:
             row.witness.key.confirmed_at(row.line, head)
@@ -79,8 +85,8 @@ def _cosignatures(report: Report, since: int) -> Iterator[str]:
             yield row.witness.name
 
 
-def _stamps(report: Report, since: int) -> None:
-    rows = list(TimeStamp.objects.filter(size__gt=since))
+def _stamps(report: Report, after: Q) -> None:
+    rows = list(TimeStamp.objects.filter(after))
     roots = _roots()
     ends = [end for row in rows if (end := _end_of(report, row, roots))]
     if not rows:

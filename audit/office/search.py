@@ -93,15 +93,18 @@ def same_request(event: Event) -> list[Event]:
     return list(rows.order_by("id")[:MAX_SIBLINGS])
 
 
-def last_verified() -> int:
-    """How many leaves the last verification of the log has seen that found nothing wrong."""
+def last_verified() -> tuple[str, int]:
+    """The newest tree as the last verification of the log has seen it that found nothing wrong: its
+    origin and how many leaves it had. One that does not say which tree it was counts for nothing.
+    """
     found = Event.objects.filter(act=Act.AUDIT_VERIFY, outcome="success", object_type="log")
     for leaf in found.order_by("-id").values_list("leaf", flat=True)[:MAX_SIBLINGS]:
         details = read(bytes(leaf)).get("details", {})
         if not details.get("bytes_only"):
-            size = details.get("size", 0)
-            return size if isinstance(size, int) else 0
-    return 0
+            origin, size = details.get("origin"), details.get("newest")
+            known = isinstance(origin, str) and isinstance(size, int)
+            return (origin, size) if known else ("", 0)
+    return "", 0
 
 
 def first_id(moment: datetime) -> UUID:

@@ -44,17 +44,19 @@ def verify(
     are found by; it is no verification that a later one goes on from.
     """
     policy.require(actor, Act.AUDIT_VERIFY)
-    since = searching.last_verified() if since_last else 0
-    kept = [*outside, *outside_heads.notes(since)]
-    report = Verification(
+    origin, since = searching.last_verified() if since_last else ("", 0)
+    verification = Verification(
         conninfo(),
         certificate,
         since=since,
-        outside=kept,
+        since_origin=origin,
+        outside=outside,
+        kept=outside_heads.notes,
         beside=not bytes_only,
         progress=progress,
-    ).run()
-    outside_heads.check(report, since)
+    )
+    report = verification.run()
+    outside_heads.check(report, verification.tree, verification.since)
     with transaction.atomic():
         log.record(
             actor,
@@ -66,9 +68,11 @@ def verify(
                 "exit_code": report.exit_code,
                 "events": report.events,
                 "size": report.size,
+                "origin": report.origin,
+                "newest": report.newest,
                 "checkpoints": report.checkpoints,
                 "removed": report.removed,
-                "since": since,
+                "since": verification.since,
                 **({"bytes_only": True} if bytes_only else {}),
                 **(details or {}),
             },

@@ -13,11 +13,12 @@ from typing import Any
 import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import Error
+from django.db import Error, connection
 
 from audit.ledger.actor import Actor
 from audit.ledger.certificate import Certificate, NotTrusted, read_certificate
 from audit.ledger.custody import Custody, CustodyBroken
+from audit.ledger.note import read_checkpoint, split_note
 from audit.ledger.report import BAD_INPUT, CANNOT
 from audit.office import actions, outside_heads, verifying
 from audit.office.verifier import verify
@@ -62,6 +63,8 @@ class Command(BaseCommand):
 
     def _live(self, options: dict[str, Any]) -> int:
         try:
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '30s'")
             report = actions.verify(
                 actor=Actor.system("audit_verify"),
                 certificate=self._certificate(options),
@@ -109,6 +112,8 @@ def _note(name: str) -> str:
         data = Path(name).read_bytes()
         if len(data) > MAX_NOTE_BYTES:
             raise ValueError("it is too long")
-        return data.decode()
+        note = data.decode()
+        read_checkpoint(split_note(note)[0])
+        return note
     except (OSError, ValueError) as error:
         raise CommandError(f"{name} is no checkpoint: {error}", returncode=BAD_INPUT) from error

@@ -9,10 +9,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import orjson
 import psycopg
 import pytest
 from django.db import connection
@@ -23,14 +25,17 @@ from pytest_django import Settings
 from access import actions as access
 from access import policy
 from access.models import Proposal, User
-from audit.ledger import sealer
+from audit.ledger import rows, sealer
 from audit.ledger.actor import Actor
+from audit.ledger.canonical import canonical
 from audit.ledger.certificate import read_certificate
 from audit.ledger.check import Verification
 from audit.ledger.custody import Custody
+from audit.ledger.event import Draft, build
+from audit.ledger.note import Checkpoint
 from audit.ledger.report import Report
-from audit.ledger.sealing import Log
-from audit.ledger.tree import SHA256
+from audit.ledger.sealing import LEVELS, Log
+from audit.ledger.tree import SHA256, Edge
 from audit.office import actions
 from console import database
 from console.embedded.installation import Installation
@@ -212,8 +217,90 @@ def who(name: str) -> Actor:
     return policy.actor_for(User.objects.get(username=name))
 
 
+def store(sealed: Sealed, draft: Draft, at: datetime | None = None) -> UUID:
+    """An event by the web's role, which may say what it wants of the time."""
+    event = build(draft, log=LOG.origin)
+    if at:
+        said = {**orjson.loads(event.leaf), "t": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
+        event.at, event.leaf = at, canonical(said)
+    with psycopg.connect(sealed.web) as connection:
+        for statement, arrays in rows.inserts([event]):
+            connection.execute(statement, arrays)
+    return event.id
+
+
+def sign_at(sealed: Sealed, size: int) -> None:
+    """The head that the sealer would have signed at so many leaves of the first tree."""
+    edge = Edge(SHA256)
+    for (value,) in sealed.ask(
+        f"SELECT leaf_hash FROM ledger_leaf WHERE tree = 1 AND position < {size} ORDER BY position"
+    ):
+        edge.append(bytes(value))
+    note = Checkpoint(LOG.origin, edge.size, edge.root()).sign(sealed.custody.signer(LOG.base))
+    sealed.harm(
+        "INSERT INTO ledger_checkpoint (tree, size, root, note, signed_at)"
+        " VALUES (1, %s, %s, %s, now())",
+        values=(edge.size, edge.root(), note),
+    )
+
+
+def hash_anew(sealed: Sealed) -> Edge:
+    """Hashes, leaves and subtrees of the first tree as the bytes of its events are now: what needs
+    no key."""
+    sealed.harm(
+        "UPDATE ledger_event SET leaf_hash = sha256('\\x00'::bytea || leaf)",
+        "UPDATE ledger_leaf l SET leaf_hash = e.leaf_hash FROM ledger_event e"
+        " WHERE e.id = l.event_id",
+        "DELETE FROM ledger_subtree",
+    )
+    edge = Edge(SHA256)
+    for (value,) in sealed.ask("SELECT leaf_hash FROM ledger_leaf ORDER BY position"):
+        for level, index, root in edge.append(bytes(value)):
+            if level in LEVELS:
+                sealed.harm(
+                    "INSERT INTO ledger_subtree (tree, level, index, root) VALUES (1, %s, %s, %s)",
+                    values=(level, index, root),
+                )
+    return edge
+
+
+def sign_anew(sealed: Sealed) -> None:
+    """The log as if it had always been as it is now: the sealer's own key signs all its heads."""
+    edge = hash_anew(sealed)
+    sizes = sealed.ask("SELECT DISTINCT size FROM ledger_checkpoint ORDER BY size")
+    kept = sealed.ask("SELECT id, size, signed_at FROM ledger_checkpoint ORDER BY id")
+    sealed.harm("DELETE FROM ledger_checkpoint")
+    for (size,) in sizes:
+        sign_at(sealed, size)
+    for number, size, signed_at in kept:
+        sealed.harm(
+            "INSERT INTO ledger_checkpoint (id, tree, size, root, note, signed_at)"
+            " SELECT %s, tree, size, root, note, %s FROM ledger_checkpoint WHERE size = %s LIMIT 1",
+            values=(number, signed_at, size),
+        )
+    sealed.harm(f"DELETE FROM ledger_checkpoint WHERE id > {kept[-1][0]}")
+    head = sealed.custody.head()
+    assert head is not None
+    head.edge = edge
+    [[head.note]] = sealed.ask("SELECT note FROM ledger_checkpoint ORDER BY id DESC LIMIT 1")
+    sealed.custody.keep(head)
+
+
+def date_back(sealed: Sealed, span: str, begin: int = 0) -> None:
+    """What is sealed from a position on says that it happened so much earlier."""
+    earlier = f"at - interval '{span}'"
+    text = f"to_char(({earlier}) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+    sealed.harm(
+        f"UPDATE ledger_event SET at = {earlier}, leaf = convert_to(regexp_replace("
+        f"convert_from(leaf, 'UTF8'), '\"t\":\"[^\"]+', '\"t\":\"' || {text}), 'UTF8')"
+        f" WHERE id IN (SELECT event_id FROM ledger_leaf WHERE position >= {begin})"
+    )
+
+
 def age(sealed: Sealed, days: int) -> None:
     """The log as it is so many days later, with a head signed on each of them."""
+    date_back(sealed, f"{days} days")
+    sign_anew(sealed)
     sealed.harm(
         f"UPDATE ledger_leaf SET sealed_at = sealed_at - interval '{days} days'",
         f"UPDATE ledger_checkpoint SET signed_at = signed_at - interval '{days} days'",

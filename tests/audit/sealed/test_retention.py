@@ -250,7 +250,7 @@ def test_a_period_is_held(house: Sealed) -> None:
     now = timezone.now()
     actions.hold(
         actor=who("audit"), kind="period", reason="March",
-        from_at=now - timedelta(hours=5), to_at=now + timedelta(hours=1),
+        from_at=now - timedelta(days=400, hours=5), to_at=now + timedelta(hours=1),
     )  # fmt: skip
     age(house, 400)
     assert prune_all() == 0
@@ -305,7 +305,7 @@ def test_case_45_a_hold_set_at_the_same_moment_wins_or_the_removal_is_logged(
             actor=BEAT,
             kind="period",
             reason="case",
-            from_at=timezone.now() - timedelta(days=1),
+            from_at=timezone.now() - timedelta(days=401),
             to_at=timezone.now() + timedelta(days=1),
         )
 

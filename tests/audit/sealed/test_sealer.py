@@ -13,16 +13,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
 
 from audit.ledger import sealer, sealing
+from audit.ledger.actor import Actor, ActorKind
+from audit.ledger.acts import Act
 from audit.ledger.custody import Custody
+from audit.ledger.event import Draft, Obj
 from audit.ledger.report import FINE, INCOMPLETE
 from audit.ledger.sealing import NotLeader, Sealer
 from tests.architecture.source import ROOT
-from tests.audit.sealed.conftest import EVENTS, LOG, Sealed
+from tests.audit.sealed.conftest import EVENTS, LOG, Sealed, sign_at, store
 from tests.audit.sealed.test_intake import event, take_in
 
 WRITE = """
@@ -193,6 +197,7 @@ def test_a_crash_at_each_instruction_is_made_good(
 
 def restore_what_was(sealed: Sealed, kept: int = 300) -> None:
     """As if an older backup had been restored: the newest leaves and events are not there."""
+    sign_at(sealed, kept)
     sealed.harm(
         f"DELETE FROM ledger_personal WHERE event_id IN (SELECT event_id FROM ledger_leaf"
         f" WHERE position >= {kept})",
@@ -207,10 +212,15 @@ def restore_what_was(sealed: Sealed, kept: int = 300) -> None:
 def acknowledge(sealed: Sealed, people: int) -> None:
     with psycopg.connect(sealed.web) as connection:
         for _ in range(people):
-            connection.execute(
+            person = uuid4()
+            [[incident]] = connection.execute(
                 "INSERT INTO ledger_acknowledgement (incident, person_id, reason)"
-                " SELECT incident, gen_random_uuid(), 'restored' FROM ledger_sealer"
-            )
+                " SELECT incident, %s, 'restored' FROM ledger_sealer RETURNING incident",
+                [person],
+            ).fetchall()
+            actor = Actor(ActorKind.USER, str(person), "somebody", "audit")
+            said = (Obj("incident", str(incident)),)
+            store(sealed, Draft(actor, Act.AUDIT_ACKNOWLEDGE, said))
 
 
 def test_after_an_old_backup_nothing_is_signed(sealed: Sealed) -> None:
@@ -245,6 +255,9 @@ def test_after_two_people_acknowledged_a_new_tree_begins(sealed: Sealed) -> None
     report = sealed.verify(own_head=True)
     assert report.origin == "fusebox.test/audit/2"
     assert report.first == ""
+    assert "the leaves 300 to 599 of fusebox.test/audit/1 were given up, as acknowledged" in (
+        report.notes
+    )
 
 
 def test_while_people_are_waited_for_what_happens_can_be_found(sealed: Sealed) -> None:
