@@ -22,18 +22,22 @@ from uuid import UUID
 
 import psycopg
 
+from audit.ledger.canonical import MAX_LEAF_BYTES
 from audit.ledger.checked_event import columns_of, problem_of
 from audit.ledger.report import MOST
 from audit.ledger.snapshot import Connection, Rows, copied, snapshot
 
 TELL = 2000
+# Personal values that take more room than this are not an event's, and are not read.
+MAX_STORED_BYTES = 1 << 20
 # A process of its own takes half a second to begin.
 ALONE = 20_000
 PROCESSES = 8
 ROOT = Path(__file__).resolve().parents[2]
 EVENTS = """
-COPY (SELECT e.id, coalesce(e.leaf, ''), coalesce(e.leaf_hash, ''), e.boot, e.wseq, {columns},
-          p.key, p."values"::text, p.ip, {rest}
+COPY (SELECT e.id, CASE WHEN length(e.leaf) <= {longest} THEN e.leaf ELSE '' END,
+          coalesce(e.leaf_hash, ''), e.boot, e.wseq, {columns}, p.key,
+          CASE WHEN pg_column_size(p."values") <= {most} THEN p."values"::text END, p.ip, {rest}
       FROM ledger_event e LEFT JOIN ledger_personal p ON p.event_id = e.id
       WHERE e.id >= '{first}' {before_end} ORDER BY e.id) TO STDOUT (FORMAT binary)
 """
@@ -91,7 +95,7 @@ def _rows(connection: Connection, share: Share) -> Rows:
     erased = connection.execute("SELECT 1 FROM ledger_erased LIMIT 1").fetchone()
     query = EVENTS.format(
         columns=columns_of(), rest=LAST_ERASURE if erased else "NULL::text",
-        first=UUID(share.first),
+        first=UUID(share.first), longest=MAX_LEAF_BYTES, most=MAX_STORED_BYTES,
         before_end=f"AND e.id < '{UUID(share.end)}'" if share.end else "",
     )  # fmt: skip
     return copied(connection, query, TYPES)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 HASH_BYTES = 32
@@ -92,6 +93,27 @@ def complete_root(hasher: Hasher, hashes: Sequence[bytes]) -> bytes:
             new(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)
         ]
     return hashes[0]
+
+
+def exchanged(hasher: Hasher, hashes: Sequence[bytes], root: bytes) -> tuple[int, int] | None:
+    """Which two of these leaf hashes have to change places for a complete subtree to have this
+    root; None when no two do."""
+    levels = [list(hashes)]
+    while len(below := levels[-1]) > 1:
+        pairs = iter(below)
+        levels.append([hasher.node(left, right) for left, right in zip(pairs, pairs, strict=True)])
+    for one, other in combinations(range(len(hashes)), 2):
+        changed = {one: hashes[other], other: hashes[one]}
+        for level in levels[:-1]:
+            changed = {
+                at: hasher.node(
+                    changed.get(2 * at, level[2 * at]), changed.get(2 * at + 1, level[2 * at + 1])
+                )
+                for at in {place >> 1 for place in changed}
+            }
+        if changed[0] == root:
+            return one, other
+    return None
 
 
 def cover(begin: int, end: int) -> Iterator[tuple[int, int]]:

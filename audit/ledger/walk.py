@@ -15,7 +15,7 @@ from uuid import UUID
 from audit.ledger.removed import Removed
 from audit.ledger.report import Report
 from audit.ledger.sealing import LEVELS
-from audit.ledger.tree import Edge, complete_root
+from audit.ledger.tree import Edge, complete_root, exchanged
 
 Row = tuple[Any, ...]
 LEVEL = min(LEVELS)
@@ -123,6 +123,7 @@ class Walk:
         self._progress = progress
         self.changed: list[tuple[int, bytes]] = []
         self.changed_count = 0
+        self._exchanged = False
 
     def tree(self, tree: Head, blocks: Iterator[Sequence[Row]]) -> None:
         """blocks: leaves (position, event_id, leaf_hash) of WIDTH positions each, in order."""
@@ -204,10 +205,21 @@ class Walk:
         inside = next_head < len(sizes) and sizes[next_head] < edge.size + len(hashes)
         if len(hashes) == WIDTH and not edge.size % WIDTH and not inside:
             root = complete_root(edge.hasher, hashes)
+            known = tree.subtrees.get((LEVEL, edge.size >> LEVEL), root)
+            if known != root and not self._exchanged:
+                self._name_exchanged(tree, hashes, known)
             self._append(tree, root, LEVEL)
             return
         for leaf_hash in hashes:
             self._append(tree, leaf_hash, 0)
+
+    def _name_exchanged(self, tree: Head, hashes: Sequence[bytes], root: bytes) -> None:
+        """Of the first subtree that is not what it was: whether two leaves changed places in it.
+        That takes half a second to find out."""
+        self._exchanged = True
+        if pair := exchanged(tree.edge.hasher, hashes, root):
+            one, other = (tree.edge.size + at for at in pair)
+            self._report.tampered(f"leaves {one} and {other} of {tree.origin} changed places")
 
     def _append(self, tree: Head, value: bytes, level: int) -> None:
         edge = tree.edge
