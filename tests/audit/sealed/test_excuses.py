@@ -19,6 +19,7 @@ from audit.ledger.report import FINE, INCOMPLETE, TAMPERED
 from audit.office import actions
 from tests.audit.sealed.conftest import Sealed, age, prune_all, store, who
 from tests.audit.sealed.test_attacks import event_at
+from tests.audit.sealed.test_erasure import ERASE
 
 
 def rename(sealed: Sealed, position: int, erasure: str) -> None:
@@ -55,6 +56,19 @@ def test_an_event_that_retention_took_excuses_no_other_values(house: Sealed) -> 
     report = house.verify()
     assert report.exit_code == TAMPERED
     assert f"{gone}, which is no recorded erasure" in report.first
+
+
+def test_what_an_erasure_left_of_an_event_that_is_held_stays_provable(house: Sealed) -> None:
+    actions.hold(actor=who("audit"), kind="event", value=event_at(house, 16), reason="case 7")
+    done = house.manage("shell", "--no-imports", "-c", ERASE)
+    assert done.returncode == 0, done.stderr
+    house.seal()
+    age(house, 400)
+    assert prune_all() > 0
+    house.seal()
+    assert house.ask("SELECT count(*) > 0 FROM ledger_event WHERE act = 'user.erased'") == [(True,)]
+    report = house.verify()
+    assert report.exit_code == FINE, report.lines()
 
 
 def take(sealed: Sealed, position: int, at: datetime | None = None) -> None:

@@ -154,6 +154,7 @@ def test_the_floors_of_the_database_are_those_of_the_acts(house: Sealed) -> None
     assert {days for days in floors.values() if days is not None} == {183, 1096}
     assert floors["audit.export"] == floors["audit.fetch_export"] == 1096
     assert floors["audit.prune"] is None and floors["audit.hold"] is None
+    assert floors["user.erased"] is None
     assert floors["inference.completed"] == 183
 
 
