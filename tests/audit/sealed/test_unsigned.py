@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from audit.ledger.actor import Actor
@@ -18,7 +21,7 @@ from tests.audit.sealed.conftest import (
     sign_at,
     store,
 )
-from tests.audit.sealed.test_sealer import acknowledge, process, restore_what_was, until
+from tests.audit.sealed.test_sealer import acknowledge, load, process, restore_what_was, until
 
 TREE = (
     "INSERT INTO ledger_tree (number, origin, hash)"
@@ -160,3 +163,34 @@ def test_what_is_missing_at_the_end_of_an_older_tree_is_missed(sealed: Sealed) -
     report = sealed.verify()
     assert any("had 300 leaves when the rollback" in text for text in report.completeness)
     assert any("no signed head" in text for text in report.completeness)
+
+
+def test_a_new_log_is_incomplete_until_it_is_sealed_and_then_fine(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    """What happened before there was a sealer is old, and signed as soon as it is sealed."""
+    date_back(sealed, "1 hour")
+    sealed.harm(
+        "UPDATE ledger_event SET leaf_hash = sha256('\\x00'::bytea || leaf)",
+        *(
+            f"DELETE FROM ledger_{table}"
+            for table in ("leaf", "subtree", "checkpoint", "tree", "signingkey", "sealer")
+        ),
+        "INSERT INTO ledger_pending (event_id) SELECT id FROM ledger_event ORDER BY id",
+    )
+    fresh = replace(sealed, folder=tmp_path / "fresh")
+    with process(fresh):
+        until("SELECT count(*) = 1 FROM ledger_checkpoint", fresh)
+        report = fresh.verify(own_head=True)
+    assert report.exit_code == FINE, report.lines()
+
+
+def test_a_sealer_that_is_busy_is_fine_at_any_moment(sealed: Sealed) -> None:
+    since = EVENTS
+    with process(sealed), load(sealed):
+        for _each in range(4):
+            report = sealed.verify(own_head=True)
+            assert report.exit_code == FINE, report.lines()
+            later = sealed.verify(own_head=True, since=since)
+            assert later.exit_code == FINE, later.lines()
+            since = report.newest
