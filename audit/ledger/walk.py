@@ -132,9 +132,9 @@ class Walk:
         self._same(tree)
         whole = True
         for block in blocks:
-            self._compare(tree, block)
             if whole:
                 whole = self._grow(tree, block, sizes)
+            self._compare(tree, block)
             self._progress(report.size + tree.edge.size)
         report.size += tree.edge.size
         for size in sizes if whole else []:

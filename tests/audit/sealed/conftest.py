@@ -32,6 +32,7 @@ from audit.ledger.certificate import read_certificate
 from audit.ledger.check import Verification
 from audit.ledger.custody import Custody
 from audit.ledger.event import Draft, build
+from audit.ledger.log_names import origin_of
 from audit.ledger.note import Checkpoint
 from audit.ledger.report import Report
 from audit.ledger.sealing import LEVELS, Log
@@ -229,61 +230,61 @@ def store(sealed: Sealed, draft: Draft, at: datetime | None = None) -> UUID:
     return event.id
 
 
-def sign_at(sealed: Sealed, size: int) -> None:
-    """The head that the sealer would have signed at so many leaves of the first tree."""
+def sign_at(sealed: Sealed, size: int, tree: int = 1) -> None:
+    """The head that the sealer would have signed at so many leaves of a tree."""
     edge = Edge(SHA256)
     for (value,) in sealed.ask(
-        f"SELECT leaf_hash FROM ledger_leaf WHERE tree = 1 AND position < {size} ORDER BY position"
+        f"SELECT leaf_hash FROM ledger_leaf WHERE tree = {tree} AND position < {size}"
+        " ORDER BY position"
     ):
         edge.append(bytes(value))
-    note = Checkpoint(LOG.origin, edge.size, edge.root()).sign(sealed.custody.signer(LOG.base))
+    head = Checkpoint(origin_of(LOG.base, tree), edge.size, edge.root())
     sealed.harm(
         "INSERT INTO ledger_checkpoint (tree, size, root, note, signed_at)"
-        " VALUES (1, %s, %s, %s, now())",
-        values=(edge.size, edge.root(), note),
+        " VALUES (%s, %s, %s, %s, now())",
+        values=(tree, edge.size, edge.root(), head.sign(sealed.custody.signer(LOG.base))),
     )
 
 
-def hash_anew(sealed: Sealed) -> Edge:
-    """Hashes, leaves and subtrees of the first tree as the bytes of its events are now: what needs
-    no key."""
+def hash_anew(sealed: Sealed) -> dict[int, Edge]:
+    """Hashes, leaves and subtrees as the bytes of events are now: what needs no key."""
     sealed.harm(
         "UPDATE ledger_event SET leaf_hash = sha256('\\x00'::bytea || leaf)",
         "UPDATE ledger_leaf l SET leaf_hash = e.leaf_hash FROM ledger_event e"
         " WHERE e.id = l.event_id",
         "DELETE FROM ledger_subtree",
     )
-    edge = Edge(SHA256)
-    for (value,) in sealed.ask("SELECT leaf_hash FROM ledger_leaf ORDER BY position"):
-        for level, index, root in edge.append(bytes(value)):
+    edges: dict[int, Edge] = {}
+    for tree, value in sealed.ask("SELECT tree, leaf_hash FROM ledger_leaf ORDER BY 1, position"):
+        for level, index, root in edges.setdefault(tree, Edge(SHA256)).append(bytes(value)):
             if level in LEVELS:
                 sealed.harm(
-                    "INSERT INTO ledger_subtree (tree, level, index, root) VALUES (1, %s, %s, %s)",
-                    values=(level, index, root),
+                    "INSERT INTO ledger_subtree (tree, level, index, root) VALUES (%s, %s, %s, %s)",
+                    values=(tree, level, index, root),
                 )
-    return edge
+    return edges
 
 
-def sign_anew(sealed: Sealed) -> None:
+def sign_anew(sealed: Sealed, *, own_head: bool) -> None:
     """The log as if it had always been as it is now: the sealer's own key signs all its heads."""
-    edge = hash_anew(sealed)
-    sizes = sealed.ask("SELECT DISTINCT size FROM ledger_checkpoint ORDER BY size")
-    kept = sealed.ask("SELECT id, size, signed_at FROM ledger_checkpoint ORDER BY id")
+    edges = hash_anew(sealed)
+    kept = sealed.ask("SELECT id, tree, size, signed_at FROM ledger_checkpoint ORDER BY id")
     sealed.harm("DELETE FROM ledger_checkpoint")
-    for (size,) in sizes:
-        sign_at(sealed, size)
-    for number, size, signed_at in kept:
+    for tree, size in sorted({row[1:3] for row in kept}):
+        sign_at(sealed, size, tree)
+    for number, tree, size, signed_at in kept:
         sealed.harm(
             "INSERT INTO ledger_checkpoint (id, tree, size, root, note, signed_at)"
-            " SELECT %s, tree, size, root, note, %s FROM ledger_checkpoint WHERE size = %s LIMIT 1",
-            values=(number, signed_at, size),
+            " SELECT %s, tree, size, root, note, %s FROM ledger_checkpoint"
+            " WHERE tree = %s AND size = %s LIMIT 1",
+            values=(number, signed_at, tree, size),
         )
     sealed.harm(f"DELETE FROM ledger_checkpoint WHERE id > {kept[-1][0]}")
     head = sealed.custody.head()
-    assert head is not None
-    head.edge = edge
-    [[head.note]] = sealed.ask("SELECT note FROM ledger_checkpoint ORDER BY id DESC LIMIT 1")
-    sealed.custody.keep(head)
+    if own_head and head is not None:
+        head.edge = edges[head.tree]
+        [[head.note]] = sealed.ask("SELECT note FROM ledger_checkpoint ORDER BY id DESC LIMIT 1")
+        sealed.custody.keep(head)
 
 
 def date_back(sealed: Sealed, span: str, begin: int = 0) -> None:
@@ -297,10 +298,20 @@ def date_back(sealed: Sealed, span: str, begin: int = 0) -> None:
     )
 
 
-def age(sealed: Sealed, days: int) -> None:
-    """The log as it is so many days later, with a head signed on each of them."""
+def age(sealed: Sealed, days: int, *, own_head: bool = True) -> None:
+    """The log as it is so many days later, with a head signed on each of them. own_head: and the
+    sealer's record of it, which is not in a copy of the database."""
     date_back(sealed, f"{days} days")
-    sign_anew(sealed)
+    sign_anew(sealed, own_head=own_head)
+    with psycopg.connect(sealed.superuser) as connection:
+        connection.execute("ALTER TABLE office_hold DISABLE TRIGGER ALL")
+        connection.execute(
+            "UPDATE office_hold SET from_at = from_at - make_interval(days => %s),"
+            " to_at = to_at - make_interval(days => %s)",
+            [days, days],
+        )
+        connection.execute("ALTER TABLE office_hold ENABLE TRIGGER ALL")
+        connection.execute("ALTER TABLE office_hold ENABLE ALWAYS TRIGGER office_hold_guard")
     sealed.harm(
         f"UPDATE ledger_leaf SET sealed_at = sealed_at - interval '{days} days'",
         f"UPDATE ledger_checkpoint SET signed_at = signed_at - interval '{days} days'",

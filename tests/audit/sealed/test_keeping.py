@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -103,7 +103,10 @@ class Walk:
 
     def wait(self) -> None:
         self.seal()
-        age(self.house, self.random.choice([30, 200, 400]))
+        days = self.random.choice([30, 200, 400])
+        age(self.house, days)
+        if self.backup is not None:
+            age(replace(self.house, name=f"{self.house.name}_b"), days, own_head=False)
 
     def clock(self) -> None:
         self.seal()
