@@ -17,10 +17,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from audit.ledger import sealer, sealing
+from audit.ledger import leading, sealer, sealing
 from audit.ledger.custody import Custody
+from audit.ledger.leading import NotLeader
 from audit.ledger.report import FINE, INCOMPLETE
-from audit.ledger.sealing import NotLeader, Sealer
+from audit.ledger.sealing import Sealer
 from tests.architecture.source import ROOT
 from tests.audit.sealed.conftest import EVENTS, LOG, Sealed
 from tests.audit.sealed.test_intake import event, take_in
@@ -87,7 +88,7 @@ def load(sealed: Sealed) -> Iterator[None]:
 
 
 @contextmanager
-def leading(sealed: Sealed) -> Iterator[Sealer]:
+def leader(sealed: Sealed) -> Iterator[Sealer]:
     """A sealer in this process, as the sealer's role."""
     with psycopg.connect(sealed.sealer) as connection:
         made = Sealer(connection, sealed.custody, LOG)
@@ -118,13 +119,26 @@ def test_what_is_committed_is_sealed_and_signed(sealed: Sealed) -> None:
 
 
 def test_one_seals_and_the_other_stands_by(sealed: Sealed) -> None:
-    with leading(sealed), pytest.raises(NotLeader):
+    with leader(sealed), pytest.raises(NotLeader):
         sealer.seal_once(sealed.sealer, sealed.custody, LOG)
+
+
+def test_the_webs_role_cannot_keep_it_from_sealing(sealed: Sealed) -> None:
+    """By no lock of its own, and by no name that its session gives itself."""
+    sealed.happen()
+    with psycopg.connect(sealed.web, application_name=leading.LEADS) as web:
+        web.execute("SELECT pg_advisory_lock(24225), pg_advisory_lock_shared(24225)")
+        web.execute("SELECT * FROM ledger_sealer")
+        for mode in ("ROW SHARE", "ROW EXCLUSIVE", "SHARE ROW EXCLUSIVE"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), web.transaction():
+                web.execute(f"LOCK TABLE ledger_sealer IN {mode} MODE")
+        sealed.seal()
+    assert count(sealed, "leaf") == count(sealed, "event")
 
 
 def test_one_that_lost_its_session_cannot_commit(sealed: Sealed) -> None:
     sealed.happen()
-    with leading(sealed) as first:
+    with leader(sealed) as first:
         with psycopg.connect(sealed.superuser, autocommit=True) as admin:
             admin.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename ="
@@ -175,7 +189,7 @@ def test_a_crash_at_each_instruction_is_made_good(
         monkeypatch.setattr(owner, name, crashing)
 
     sealed.happen(3)
-    with leading(sealed) as first:
+    with leader(sealed) as first:
         if point == "seal":
             crash(first, "_seal")
         elif point == "keep":
