@@ -93,8 +93,8 @@ class Sealer:
         if self.incident or head is None:
             self.head = head
             return
-        self.signer = self.custody.signer(self.log.base, self._vkeys(), head.note)
-        self.custody.publish_certificate(self.log.base, head.edge.hasher.name, self.signer.public)
+        self.signer = self.custody.signer(self.log.base, self._vkeys(), head)
+        self._publish(self.signer.public)
         if number < head.tree:
             self._plant(head)
         self.head = head
@@ -181,8 +181,15 @@ class Sealer:
         return own + [PublicKey.parse(vkey) for vkey in self._vkeys()]
 
     def _vkeys(self) -> list[str]:
-        found = self.connection.execute("SELECT vkey FROM ledger_signingkey").fetchall()
-        return [vkey for (vkey,) in found]
+        return [vkey for vkey, _endorsement in self._chain()]
+
+    def _chain(self) -> list[tuple[str, str]]:
+        query = "SELECT vkey, endorsement FROM ledger_signingkey ORDER BY id"
+        return [(vkey, named) for vkey, named in self.connection.execute(query)]
+
+    def _publish(self, key: PublicKey) -> None:
+        log = self.log
+        self.custody.publish_certificate(log.base, log.hasher.name, key, self._chain())
 
     # --- work ---------------------------------------------------------------------------------
 
@@ -323,7 +330,7 @@ class Sealer:
         head.note = checkpoint.sign(old, new)
         self.custody.keep(head)
         self._keep_note(head)
-        self.custody.publish_certificate(self.log.base, head.edge.hasher.name, new.public)
+        self._publish(new.public)
         return new.public
 
     def beat(self) -> None:
