@@ -20,11 +20,10 @@ import pytest
 from audit.ledger import leading, sealer, sealing
 from audit.ledger.custody import Custody
 from audit.ledger.leading import NotLeader
-from audit.ledger.report import FINE, INCOMPLETE
+from audit.ledger.report import FINE
 from audit.ledger.sealing import Sealer
 from tests.architecture.source import ROOT
 from tests.audit.sealed.conftest import EVENTS, LOG, Sealed
-from tests.audit.sealed.test_intake import event, take_in
 
 WRITE = """
 import sys, threading
@@ -203,76 +202,6 @@ def test_a_crash_at_each_instruction_is_made_good(
     sealed.seal()
     assert sealed.verify(own_head=True).first == ""
     assert count(sealed, "leaf") == count(sealed, "event")
-
-
-def restore_what_was(sealed: Sealed, kept: int = 300) -> None:
-    """As if an older backup had been restored: the newest leaves and events are not there."""
-    sealed.harm(
-        f"DELETE FROM ledger_personal WHERE event_id IN (SELECT event_id FROM ledger_leaf"
-        f" WHERE position >= {kept})",
-        f"DELETE FROM ledger_event WHERE id IN (SELECT event_id FROM ledger_leaf"
-        f" WHERE position >= {kept})",
-        f"DELETE FROM ledger_leaf WHERE position >= {kept}",
-        f"DELETE FROM ledger_checkpoint WHERE size > {kept}",
-        f"DELETE FROM ledger_subtree WHERE (index + 1) * 256 > {kept}",
-    )
-
-
-def acknowledge(sealed: Sealed, people: int) -> None:
-    with psycopg.connect(sealed.web) as connection:
-        for _ in range(people):
-            connection.execute(
-                "INSERT INTO ledger_acknowledgement (incident, person_id, reason)"
-                " SELECT incident, gen_random_uuid(), 'restored' FROM ledger_sealer"
-            )
-
-
-def test_after_an_old_backup_nothing_is_signed(sealed: Sealed) -> None:
-    restore_what_was(sealed)
-    sealed.happen()
-    assert sealer.seal_once(sealed.sealer, sealed.custody, LOG) is None
-    [[state, problem]] = sealed.ask("SELECT state, problem FROM ledger_sealer")
-    assert state == "rollback"
-    assert f"signed {EVENTS} events" in problem
-    assert count(sealed, "pending") == 2
-    assert sealed.verify(own_head=True).exit_code == INCOMPLETE
-
-
-def test_after_two_people_acknowledged_a_new_tree_begins(sealed: Sealed) -> None:
-    restore_what_was(sealed)
-    sealed.happen()
-    with process(sealed):
-        until("SELECT state = 'rollback' FROM ledger_sealer", sealed)
-        acknowledge(sealed, 1)
-        time.sleep(2.5)
-        assert count(sealed, "tree") == 1
-        acknowledge(sealed, 1)
-        until("SELECT count(*) = 0 FROM ledger_pending", sealed)
-    sealed.seal()
-    [[first]] = sealed.ask(
-        "SELECT convert_from(e.leaf, 'UTF8')::jsonb FROM ledger_leaf l JOIN ledger_event e"
-        " ON e.id = l.event_id WHERE l.tree = 2 AND l.position = 0"
-    )
-    assert first["act"] == "audit.new_tree"
-    assert (first["details"]["signed_size"], first["details"]["found_size"]) == (EVENTS, 300)
-    assert len(first["details"]["acknowledged_by"]) == 2
-    report = sealed.verify(own_head=True)
-    assert report.origin == "fusebox.test/audit/2"
-    assert report.first == ""
-
-
-def test_while_people_are_waited_for_what_happens_can_be_found(sealed: Sealed) -> None:
-    restore_what_was(sealed)
-    take_in(sealed.web, [event(0)])
-    with process(sealed):
-        until("SELECT count(*) = 1 FROM ledger_event WHERE actor_id = 'robot'", sealed)
-        assert count(sealed, "pending") == 1
-
-
-def test_a_lost_record_stops_the_sealer_too(sealed: Sealed) -> None:
-    sealed.custody.head_file.unlink()
-    assert sealer.seal_once(sealed.sealer, sealed.custody, LOG) is None
-    assert sealed.ask("SELECT state FROM ledger_sealer") == [("rollback",)]
 
 
 def test_a_record_that_cannot_be_read_stops_it_and_says_so(sealed: Sealed) -> None:
