@@ -17,7 +17,7 @@ from uuid import UUID
 
 import psycopg
 
-from audit.ledger import incidents, leading, orphans, rows
+from audit.ledger import filing, incidents, leading, orphans, rows
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from audit.ledger.custody import Custody, CustodyBroken, Head, succession
@@ -218,7 +218,7 @@ class Sealer:
         head = self._need_head()
         edge = head.edge.copy()
         with self.connection.transaction():
-            self.connection.execute(rows.FILE, [BATCH])
+            filing.file(self.connection, BATCH)
             waiting = self._waiting()
             if not waiting:
                 return 0
@@ -365,7 +365,7 @@ class Sealer:
             return
         self.beat()
         # Nothing is sealed, and yet what happens can be found.
-        self.connection.execute(rows.FILE, [BATCH])
+        filing.file(self.connection, BATCH)
         if follows := incidents.acknowledged(self.connection, incident):
             number = incident.next_tree
             head = Head(

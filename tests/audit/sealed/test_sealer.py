@@ -24,6 +24,7 @@ from audit.ledger.report import FINE
 from audit.ledger.sealing import Sealer
 from tests.architecture.source import ROOT
 from tests.audit.sealed.conftest import EVENTS, LOG, Sealed
+from tests.audit.sealed.test_intake import event, take_in
 
 WRITE = """
 import sys, threading
@@ -133,6 +134,17 @@ def test_the_webs_role_cannot_keep_it_from_sealing(sealed: Sealed) -> None:
                 web.execute(f"LOCK TABLE ledger_sealer IN {mode} MODE")
         sealed.seal()
     assert count(sealed, "leaf") == count(sealed, "event")
+
+
+def test_what_is_filed_is_sealed_though_somebody_hinders_the_filing(sealed: Sealed) -> None:
+    sealed.happen()
+    take_in(sealed.web, [event(0)])
+    with psycopg.connect(sealed.web) as web:
+        web.execute("SELECT pg_advisory_lock(hashtext('ledger_file'))")
+        sealed.seal()
+        assert count(sealed, "leaf") == count(sealed, "event") == EVENTS + 2
+    sealed.seal()
+    assert count(sealed, "leaf") == EVENTS + 3
 
 
 def test_one_that_lost_its_session_cannot_commit(sealed: Sealed) -> None:
