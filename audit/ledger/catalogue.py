@@ -112,7 +112,7 @@ WHERE p.proname ~ %(functions)s AND n.nspname !~ '^pg_'
 # A column's right where the whole table's is not given; what another role may do as well as ours.
 RIGHTS = f"""
 SELECT 'the rights of ' || r.rolname || ' on ' || c.relname, pg_catalog.string_agg(
-    v.what || coalesce(' (' || v.of || ')', ''), ', ' ORDER BY v.what)
+    v.what || coalesce(' (' || v.of || ')', ''), '; ' ORDER BY v.what)
 FROM pg_catalog.pg_class c
 CROSS JOIN (SELECT rolname FROM pg_catalog.pg_roles WHERE rolname = ANY(%(roles)s)) r
 CROSS JOIN LATERAL (

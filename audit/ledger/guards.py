@@ -17,6 +17,7 @@ from audit.ledger.catalogue import Connection, Facts
 
 LIST = Path(__file__).with_name("guards.txt")
 NO_TRUNCATE = "_no_truncate"
+RIGHTS = "the rights of "
 HASHED = ("the function ", "the view ")
 FIRST = ("the table ", "the trigger ", "the function ", "")
 
@@ -44,7 +45,7 @@ def missing(connection: Connection, *, truncate: bool = True) -> list[str]:
     wanted = {
         name: said
         for name, said in wanted.items()
-        if not name.startswith(tuple(f"the rights of {role} on " for role in absent))
+        if not name.startswith(tuple(f"{RIGHTS}{role} on " for role in absent))
         and (truncate or not name.endswith(NO_TRUNCATE))
     }
     found = catalogue.read(connection, tables)
@@ -55,7 +56,9 @@ def _differences(wanted: Facts, found: Facts) -> Iterator[str]:
     """What says most comes first: without its table, all of a table is missing."""
     differing = {n for n in wanted.keys() | found.keys() if wanted.get(n) != found.get(n)}
     for name in sorted(differing, key=_place):
-        if name not in found:
+        if name.startswith(RIGHTS):
+            yield from _rights(name, wanted.get(name, ""), found.get(name, ""))
+        elif name not in found:
             yield f"{name} is missing"
         elif name not in wanted:
             if not name.endswith(NO_TRUNCATE):
@@ -64,6 +67,15 @@ def _differences(wanted: Facts, found: Facts) -> Iterator[str]:
             yield f"{name} was changed"
         else:
             yield f"{name} was changed: {found[name]}; it was: {wanted[name]}"
+
+
+def _rights(name: str, wanted: str, found: str) -> Iterator[str]:
+    role, _on, thing = name.removeprefix(RIGHTS).partition(" on ")
+    before, now = ({right for right in said.split("; ") if right} for said in (wanted, found))
+    for right in sorted(now - before):
+        yield f"{role} may {right} {thing}"
+    for right in sorted(before - now):
+        yield f"{role} may no more {right} {thing}"
 
 
 def _place(name: str) -> tuple[int, str]:
@@ -75,8 +87,8 @@ def _others(connection: Connection, tables: list[str]) -> Iterator[str]:
     granted = {
         (name.rpartition(" on ")[2], right.split(" ")[0])
         for name, said in installed().items()
-        if name.startswith("the rights of ")
-        for right in said.split(", ")
+        if name.startswith(RIGHTS)
+        for right in said.split("; ")
     }
     for role, table, right in catalogue.others(connection, tables):
         if (table, right) not in granted:
