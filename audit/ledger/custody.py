@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from audit.ledger.note import Checkpoint, PublicKey, Signer, sign, signer_ids
+from audit.ledger.certificate import Certificate, NotTrusted, read_certificate, trusted
+from audit.ledger.note import BadNote, Checkpoint, PublicKey, Signer, sign, signer_ids
 from audit.ledger.tree import HASHERS, Edge
 
 CERTIFICATE = "fusebox-certificate.txt"
+Chain = Sequence[tuple[str, str]]
 
 
 class CustodyBroken(RuntimeError):
@@ -82,19 +84,32 @@ class Custody:
     def has_keys(self) -> bool:
         return bool(self._key_files())
 
-    def signer(self, name: str, known: Collection[str] = (), note: str = "") -> Signer:
-        """The newest key that the database knows (as a vkey) or that signed `note`, else the
-        newest; made at its first use.
+    def signer(self, name: str, known: Sequence[str] = (), head: Head | None = None) -> Signer:
+        """The key to sign with: the newest that the database knows, or that signed the last note;
+        of a tree that follows a rollback, the certificate's. Made at its first use.
 
-        A key that is neither was left by a change that did not come to its end.
+        known: vkeys in the order of their use. A key file that nobody names was left by a change
+        that did not come to its end. Raises CustodyBroken when the files hold none that is named.
         """
         files = self._key_files()
-        if not files:
+        begun = head and (head.edge.size or head.note or head.follows)
+        if not files and not known and not begun:
             return self.new_key(name)
-        keys = [Signer(name, _load(file)) for file in files]
+        keys = [Signer(name, _load(file)) for file in reversed(files)]
+        note = head.note if head else ""
         signed = {key_id for _name, key_id in signer_ids(note)} if note else set()
-        named = (k for k in reversed(keys) if k.public.vkey in known or k.public.id in signed)
-        return next(named, keys[-1])
+        if head and head.follows and not note and (published := self._published()):
+            named = [key for key in keys if key.public.vkey == published.key.vkey]
+        elif known or signed:
+            named = [k for k in keys if k.public.vkey in known[-1:] or k.public.id in signed]
+        else:
+            named = keys
+        if not named:
+            wanted = known[-1] if known else "that signed the last head"
+            raise CustodyBroken(
+                f"the key {wanted} is in no file of {self.folder}; put back the file that has it"
+            )
+        return named[0]
 
     def new_key(self, name: str) -> Signer:
         """A further key; it is the newest from now on."""
@@ -120,8 +135,18 @@ class Custody:
         """Replace the record; it is on the disk when this returns."""
         _write(self.head_file, head.to_json(), mode=0o600)
 
-    def publish_certificate(self, log: str, hash_name: str, key: PublicKey) -> None:
-        """What the verifier trusts: to be printed and handed over at installation."""
+    def publish_certificate(self, log: str, hash_name: str, key: PublicKey, chain: Chain) -> None:
+        """What the verifier trusts: to be printed and handed over at installation.
+
+        chain: the keys with their endorsements, as the database has them. One that names another
+        key is replaced where that key named this one, and kept otherwise: CustodyBroken.
+        """
+        published = self._published()
+        if published and published.key.vkey != key.vkey and not _named(published, key, chain):
+            raise CustodyBroken(
+                f"{self.certificate} names the key {published.key.vkey}, which has not named "
+                f"{key.vkey}; put back the key file, or take the certificate away"
+            )
         text = (
             "Fusebox log certificate / 日志证书\n\n"
             f"log: {log}\nhash: {hash_name}\nkey: {key.vkey}\n"
@@ -130,6 +155,12 @@ class Custody:
             "export: on paper, or by a way of your own. / 验证导出文件者须从其他途径取得本文。\n"
         )
         _write(self.certificate, text.encode(), mode=0o644)
+
+    def _published(self) -> Certificate | None:
+        try:
+            return read_certificate(self.certificate)
+        except NotTrusted:
+            return None
 
     def _key_files(self) -> list[Path]:
         files = self.folder.glob("key-*.pem")
@@ -140,6 +171,16 @@ def succession(old: Signer, new: Signer, at: Checkpoint) -> str:
     """A note by which the old key names the new one and the new one owns to the old one."""
     keys = f"{old.public.vkey}\n{new.public.vkey}\n"
     return sign(f"{at.origin}/next-key\n{at.size}\n{keys}", old, new)
+
+
+def _named(published: Certificate, key: PublicKey, chain: Chain) -> bool:
+    """Whether the key of the certificate named this one, by itself or by those it named."""
+    try:
+        trusted(published, chain)
+    except BadNote:
+        return False
+    order = [vkey for vkey, _endorsement in chain]
+    return key.vkey in order[order.index(published.key.vkey) + 1 :]
 
 
 def _load(path: Path) -> Ed25519PrivateKey:

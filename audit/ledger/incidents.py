@@ -14,6 +14,13 @@ from audit.ledger.custody import Head
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 PEOPLE = 2
+# A row alone is nobody's word: the log must say it, too.
+ACKNOWLEDGED = """
+SELECT DISTINCT a.person_id FROM ledger_acknowledgement a
+WHERE a.incident = %s AND EXISTS (
+    SELECT FROM ledger_event e WHERE e.act = 'audit.acknowledge' AND e.outcome = 'success'
+        AND e.actor_id = a.person_id::text AND e.object_id = a.incident::text)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +91,7 @@ def _size(connection: Connection, tree: int) -> int:
 
 def acknowledged(connection: Connection, incident: Incident) -> dict[str, Any] | None:
     """What the first leaf of the next tree says, once enough people have acknowledged."""
-    people = connection.execute(
-        "SELECT DISTINCT person_id FROM ledger_acknowledgement WHERE incident = %s", [incident.id]
-    ).fetchall()
+    people = connection.execute(ACKNOWLEDGED, [incident.id]).fetchall()
     if len(people) < PEOPLE:
         return None
     return {

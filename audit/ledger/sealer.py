@@ -9,8 +9,9 @@ import psycopg
 
 from audit.ledger import incidents
 from audit.ledger.custody import Custody, CustodyBroken
+from audit.ledger.leading import NotLeader
 from audit.ledger.note import Checkpoint
-from audit.ledger.sealing import RETRY_S, Log, NotLeader, Sealer
+from audit.ledger.sealing import RETRY_S, Log, Sealer
 from audit.ledger.tree import HASHERS
 
 logger = logging.getLogger(__name__)

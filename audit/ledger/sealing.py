@@ -1,7 +1,7 @@
 """The sealer: gives committed events their positions in the tree and signs its heads.
 
-It holds one connection, under a role of its own; the session lock on it makes it the only one, and
-what it writes goes through the same session, so that a sealer which lost the lock cannot commit.
+It holds one connection, under a role of its own. The session leads (`leading`), and what it writes
+goes through it, so that a sealer which leads no more cannot commit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from uuid import UUID
 
 import psycopg
 
-from audit.ledger import incidents, orphans, rows
+from audit.ledger import filing, incidents, leading, orphans, rows
 from audit.ledger.actor import Actor
 from audit.ledger.acts import Act
 from audit.ledger.custody import Custody, CustodyBroken, Head, succession
@@ -29,8 +29,7 @@ from audit.ledger.tree import Edge, Hasher
 logger = logging.getLogger(__name__)
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-Waiting = tuple[int, UUID, bytes | None]
-LOCK = 0x5EA1
+Waiting = tuple[int, UUID, bytes | None, bool | None]
 CHANNEL = "fusebox_checkpoint"
 BATCH = 5000
 LEVELS = (8, 16, 24)
@@ -39,10 +38,6 @@ SIGN_S, SIGN_LEAVES, IDLE_S = 60.0, 1000, 900.0
 GAP = timedelta(seconds=60)
 STEP_BACK = timedelta(seconds=5)
 ACTOR = Actor.system("sealer")
-
-
-class NotLeader(RuntimeError):
-    """Another sealer is at work; this one stands by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +73,7 @@ class Sealer:
         Raises NotLeader; CustodyBroken when the sealer's own files cannot be trusted.
         """
         self.connection.autocommit = True
-        row = self.connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchone()
-        if row is None or not row[0]:
-            raise NotLeader
+        leading.lead(self.connection)
         self.connection.execute(f"LISTEN {CHANNEL}")
         self.custody.create()
         self._open()
@@ -102,8 +95,8 @@ class Sealer:
         if self.incident or head is None:
             self.head = head
             return
-        self.signer = self.custody.signer(self.log.base, self._vkeys(), head.note)
-        self.custody.publish_certificate(self.log.base, head.edge.hasher.name, self.signer.public)
+        self.signer = self.custody.signer(self.log.base, self._vkeys(), head)
+        self._publish(self.signer.public)
         if number < head.tree:
             self._plant(head)
         self.head = head
@@ -190,8 +183,14 @@ class Sealer:
         return own + [PublicKey.parse(vkey) for vkey in self._vkeys()]
 
     def _vkeys(self) -> list[str]:
-        found = self.connection.execute("SELECT vkey FROM ledger_signingkey").fetchall()
-        return [vkey for (vkey,) in found]
+        return [vkey for vkey, _endorsement in self._chain()]
+
+    def _chain(self) -> list[tuple[str, str]]:
+        query = "SELECT vkey, endorsement FROM ledger_signingkey ORDER BY id"
+        return [(vkey, named) for vkey, named in self.connection.execute(query)]
+
+    def _publish(self, key: PublicKey) -> None:
+        self.custody.publish_certificate(self.log.base, self.log.hasher.name, key, self._chain())
 
     # --- work ---------------------------------------------------------------------------------
 
@@ -220,7 +219,7 @@ class Sealer:
         head = self._need_head()
         edge = head.edge.copy()
         with self.connection.transaction():
-            self.connection.execute(rows.FILE, [BATCH])
+            filing.file(self.connection, BATCH)
             waiting = self._waiting()
             if not waiting:
                 return 0
@@ -232,7 +231,8 @@ class Sealer:
 
     def _waiting(self, only: UUID | None = None) -> list[Waiting]:
         return self.connection.execute(
-            "SELECT p.number, p.event_id, e.leaf FROM ledger_pending p"
+            "SELECT p.number, p.event_id, e.leaf, CASE WHEN e.wseq IS NULL AND e.boot IS NOT NULL"
+            " THEN position('\"wseq\":null'::bytea IN e.leaf) = 0 END FROM ledger_pending p"
             " LEFT JOIN ledger_event e ON e.id = p.event_id"
             " WHERE %(only)s::uuid IS NULL OR p.event_id = %(only)s"
             " ORDER BY p.number LIMIT %(most)s",
@@ -243,11 +243,15 @@ class Sealer:
         """In the caller's transaction: positions for what waits, in the order of its arrival."""
         sealed_at = self._moment()
         positions, ids, hashes, subtrees = [], [], [], []
-        for _number, event_id, leaf in waiting:
-            if leaf is None:
-                # Stored, then gone before it was sealed: somebody deleted it.
+        for _number, event_id, leaf, robbed in waiting:
+            if leaf is None or robbed:
+                # Stored, then gone before it was sealed: somebody deleted it. Or another event
+                # was stored under its number, and it was filed without one.
                 details = {"event": str(event_id), "from": sealed_at, "to": sealed_at}
+                if robbed:
+                    details["why"] = "another event has its number"
                 self._record(Act.AUDIT_GAP, Obj("event", str(event_id)), details)
+            if leaf is None:
                 continue
             value = edge.hasher.leaf(bytes(leaf))
             positions.append(edge.size)
@@ -285,9 +289,8 @@ class Sealer:
     def _due(self, *, asked: bool) -> bool:
         size, waited = self._need_head().edge.size, time.monotonic() - self._signed_at
         new = size - self._signed_size
-        if size == 0:
-            return False
-        return (asked and new > 0) or new >= SIGN_LEAVES or waited > (SIGN_S if new else IDLE_S)
+        late = waited > (SIGN_S if new else IDLE_S)
+        return size > 0 and ((asked and new > 0) or new >= SIGN_LEAVES or late)
 
     def sign(self) -> Checkpoint:
         """Sign the head of what is sealed. It is in the sealer's own record first."""
@@ -327,7 +330,7 @@ class Sealer:
         head.note = checkpoint.sign(old, new)
         self.custody.keep(head)
         self._keep_note(head)
-        self.custody.publish_certificate(self.log.base, head.edge.hasher.name, new.public)
+        self._publish(new.public)
         return new.public
 
     def beat(self) -> None:
@@ -362,7 +365,7 @@ class Sealer:
             return
         self.beat()
         # Nothing is sealed, and yet what happens can be found.
-        self.connection.execute(rows.FILE, [BATCH])
+        filing.file(self.connection, BATCH)
         if follows := incidents.acknowledged(self.connection, incident):
             number = incident.next_tree
             head = Head(

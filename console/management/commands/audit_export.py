@@ -20,8 +20,8 @@ from access.errors import Refusal
 from audit.ledger import sealer
 from audit.ledger.actor import Actor
 from audit.ledger.custody import Custody, CustodyBroken
+from audit.ledger.leading import NotLeader
 from audit.ledger.proofs import NotSealed
-from audit.ledger.sealing import NotLeader
 from audit.office import actions, formats
 from audit.office.filters import Filter
 from console.management.os_user import os_user

@@ -112,4 +112,4 @@ def test_a_changed_guard_is_found(erased: Sealed) -> None:
             " AS $$ BEGIN RETURN NEW; END $$"
         )
     report = erased.verify()
-    assert any("ledger_personal_append_only was changed" in text for text in report.integrity)
+    assert any("the function ledger_only_erase() was changed" in text for text in report.integrity)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import orjson
 import psycopg
@@ -114,6 +114,57 @@ def test_an_event_that_comes_twice_is_filed_once(sealed: Sealed) -> None:
     sealed.seal()
     assert sealed.ask("SELECT count(*) FROM ledger_event WHERE actor_id = 'robot'") == [(3,)]
     assert sealed.verify().exit_code == 0
+
+
+def forge(url: str, leaf: bytes, *, id: UUID | None, wseq: int | None) -> None:
+    """By the web's role, past the intake: another event under an id or a number of ours."""
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "INSERT INTO ledger_event (id, leaf, leaf_hash, at, writer, boot, wseq, act, outcome,"
+            " severity, actor_kind, actor_id, key_id, object_type, object_id, object_label,"
+            " deployment, request_id) VALUES (%s, %s, '', now(), '', %s, %s, '', 'success', 0,"
+            " '', '', '', '', '', '', '', '')",
+            [id or uuid4(), leaf, WRITER.boot if wseq is not None else None, wseq],
+        )
+
+
+def test_an_event_whose_number_somebody_took_is_filed_and_told(sealed: Sealed) -> None:
+    first, second = event(0), event(1)
+    forge(sealed.web, second.leaf, id=None, wseq=0)
+    take_in(sealed.web, [first, second])
+    sealed.seal()
+    assert sealed.ask("SELECT count(*) FROM ledger_intake") == [(0,)]
+    filed = sealed.ask("SELECT leaf, wseq FROM ledger_event WHERE actor_id = 'robot' ORDER BY id")
+    assert [(bytes(leaf), wseq) for leaf, wseq in filed] == [(first.leaf, None), (second.leaf, 1)]
+    kept = sealed.ask(f"SELECT ip FROM ledger_personal WHERE event_id = '{first.id}'")
+    assert kept == [("10.0.0.9",)]
+    told = sealed.ask("SELECT object_id FROM ledger_event WHERE act = 'audit.gap'")
+    assert told == [(str(first.id),)]
+    report = sealed.verify()
+    assert report.exit_code == 1
+    assert any(str(first.id) in line for line in report.integrity), report.lines()
+
+
+def test_an_event_whose_id_somebody_took_stays_and_holds_up_nobody(sealed: Sealed) -> None:
+    made = [event(i) for i in range(4)]
+    forge(sealed.web, b"{}", id=made[0].id, wseq=None)
+    take_in(sealed.web, made)
+    assert [file(sealed.web, 1) for _ in range(4)] == [1, 1, 1, 0]
+    assert sealed.ask("SELECT event_id FROM ledger_intake") == [(made[0].id,)]
+    sealed.seal()
+    assert sealed.verify().exit_code == 1
+
+
+def test_nothing_leaves_the_intake_but_what_is_filed_as_it_is(sealed: Sealed) -> None:
+    """Not even by the owner's hand."""
+    real = event(0)
+    forge(sealed.web, b"{}", id=real.id, wseq=0)
+    take_in(sealed.web, [real])
+    with (
+        psycopg.connect(sealed.superuser) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"),
+    ):
+        connection.execute("DELETE FROM ledger_intake")
 
 
 @pytest.mark.parametrize(

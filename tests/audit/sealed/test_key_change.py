@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import orjson
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from access import actions as access
 from access.errors import Denied, Invalid
 from audit.ledger import sealing
 from audit.ledger.actor import Actor
+from audit.ledger.custody import CERTIFICATE, Custody, CustodyBroken, Head
 from audit.ledger.models import Event, KeyChange, SigningKey
+from audit.ledger.note import Signer
 from audit.ledger.report import FINE
+from audit.ledger.tree import SHA256, Edge
 from audit.office import actions
 from tests.audit.sealed.conftest import LOG, Sealed, approved, who
 
@@ -77,6 +84,77 @@ def test_a_change_that_was_cut_off_is_made_by_the_next_sealer(
     house.seal()
     assert SigningKey.objects.count() == 2
     assert house.verify(own_head=True).exit_code == FINE
+
+
+def another_key() -> bytes:
+    """A key file of somebody else's."""
+    return Ed25519PrivateKey.generate().private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+
+
+@pytest.mark.parametrize("swapped", [True, False])
+def test_without_its_key_file_nothing_is_signed_until_it_is_back(
+    sealed: Sealed, swapped: bool
+) -> None:
+    certificate = sealed.custody.certificate.read_text()
+    file = sealed.folder / "key-1.pem"
+    right = file.read_bytes()
+    file.unlink()
+    if swapped:
+        file.write_bytes(another_key())
+    sealed.happen()
+    with pytest.raises(CustodyBroken, match="put back the file"):
+        sealed.seal()
+    assert len(list(sealed.folder.glob("key-*.pem"))) == int(swapped)
+    assert sealed.custody.certificate.read_text() == certificate
+    file.write_bytes(right)
+    sealed.seal()
+    assert sealed.verify(own_head=True).exit_code == FINE
+
+
+def test_the_key_before_the_last_does_not_stand_in_for_it(sealed: Sealed) -> None:
+    sealed.change_key()
+    certificate = sealed.custody.certificate.read_text()
+    newest = sealed.folder / "key-2.pem"
+    right = newest.read_bytes()
+    newest.unlink()
+    with pytest.raises(CustodyBroken):
+        sealed.seal()
+    assert sealed.custody.certificate.read_text() == certificate
+    newest.write_bytes(right)
+    sealed.seal()
+    assert sealed.verify(own_head=True).exit_code == FINE
+
+
+def test_a_certificate_is_replaced_by_that_of_a_key_it_named_only(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    old = sealed.custody.certificate.read_text()
+    sealed.change_key()
+    new = sealed.custody.certificate.read_text()
+    sealed.custody.certificate.write_text(old)
+    sealed.seal()
+    assert sealed.custody.certificate.read_text() == new
+    stranger = Signer(LOG.base, Ed25519PrivateKey.generate()).public
+    Custody(tmp_path).publish_certificate(LOG.base, "sha256", stranger, [])
+    foreign = (tmp_path / CERTIFICATE).read_text()
+    sealed.custody.certificate.write_text(foreign)
+    with pytest.raises(CustodyBroken, match="has not named"):
+        sealed.seal()
+    assert sealed.custody.certificate.read_text() == foreign
+
+
+def test_the_first_key_is_made_where_there_is_neither_head_nor_key(tmp_path: Path) -> None:
+    custody = Custody(tmp_path)
+    for head in (
+        Head(1, LOG.origin, Edge(SHA256), "", follows={"problem": "restored"}),
+        Head(1, LOG.origin, Edge(SHA256), "", note="x\n1\n\n— x AAAAAAAA\n"),
+    ):
+        with pytest.raises(CustodyBroken):
+            custody.signer(LOG.base, [], head)
+    made = custody.signer(LOG.base, [], Head(1, LOG.origin, Edge(SHA256), ""))
+    assert custody.signer(LOG.base).public == made.public
 
 
 def test_a_guard_of_the_decision_that_is_gone_is_found(house: Sealed) -> None:

@@ -13,20 +13,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from uuid import uuid4
 
 import psycopg
 import pytest
 
-from audit.ledger import sealer, sealing
-from audit.ledger.actor import Actor, ActorKind
-from audit.ledger.acts import Act
+from audit.ledger import leading, sealer, sealing
 from audit.ledger.custody import Custody
-from audit.ledger.event import Draft, Obj
-from audit.ledger.report import FINE, INCOMPLETE
-from audit.ledger.sealing import NotLeader, Sealer
+from audit.ledger.leading import NotLeader
+from audit.ledger.report import FINE
+from audit.ledger.sealing import Sealer
 from tests.architecture.source import ROOT
-from tests.audit.sealed.conftest import EVENTS, LOG, Sealed, sign_at, store
+from tests.audit.sealed.conftest import EVENTS, LOG, Sealed
 from tests.audit.sealed.test_intake import event, take_in
 
 WRITE = """
@@ -91,7 +88,7 @@ def load(sealed: Sealed) -> Iterator[None]:
 
 
 @contextmanager
-def leading(sealed: Sealed) -> Iterator[Sealer]:
+def leader(sealed: Sealed) -> Iterator[Sealer]:
     """A sealer in this process, as the sealer's role."""
     with psycopg.connect(sealed.sealer) as connection:
         made = Sealer(connection, sealed.custody, LOG)
@@ -122,13 +119,37 @@ def test_what_is_committed_is_sealed_and_signed(sealed: Sealed) -> None:
 
 
 def test_one_seals_and_the_other_stands_by(sealed: Sealed) -> None:
-    with leading(sealed), pytest.raises(NotLeader):
+    with leader(sealed), pytest.raises(NotLeader):
         sealer.seal_once(sealed.sealer, sealed.custody, LOG)
+
+
+def test_the_webs_role_cannot_keep_it_from_sealing(sealed: Sealed) -> None:
+    """By no lock of its own, and by no name that its session gives itself."""
+    sealed.happen()
+    with psycopg.connect(sealed.web, application_name=leading.LEADS) as web:
+        web.execute("SELECT pg_advisory_lock(24225), pg_advisory_lock_shared(24225)")
+        web.execute("SELECT * FROM ledger_sealer")
+        for mode in ("ROW SHARE", "ROW EXCLUSIVE", "SHARE ROW EXCLUSIVE"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), web.transaction():
+                web.execute(f"LOCK TABLE ledger_sealer IN {mode} MODE")
+        sealed.seal()
+    assert count(sealed, "leaf") == count(sealed, "event")
+
+
+def test_what_is_filed_is_sealed_though_somebody_hinders_the_filing(sealed: Sealed) -> None:
+    sealed.happen()
+    take_in(sealed.web, [event(0)])
+    with psycopg.connect(sealed.web) as web:
+        web.execute("SELECT pg_advisory_lock(hashtext('ledger_file'))")
+        sealed.seal()
+        assert count(sealed, "leaf") == count(sealed, "event") == EVENTS + 2
+    sealed.seal()
+    assert count(sealed, "leaf") == EVENTS + 3
 
 
 def test_one_that_lost_its_session_cannot_commit(sealed: Sealed) -> None:
     sealed.happen()
-    with leading(sealed) as first:
+    with leader(sealed) as first:
         with psycopg.connect(sealed.superuser, autocommit=True) as admin:
             admin.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename ="
@@ -179,7 +200,7 @@ def test_a_crash_at_each_instruction_is_made_good(
         monkeypatch.setattr(owner, name, crashing)
 
     sealed.happen(3)
-    with leading(sealed) as first:
+    with leader(sealed) as first:
         if point == "seal":
             crash(first, "_seal")
         elif point == "keep":
@@ -193,85 +214,6 @@ def test_a_crash_at_each_instruction_is_made_good(
     sealed.seal()
     assert sealed.verify(own_head=True).first == ""
     assert count(sealed, "leaf") == count(sealed, "event")
-
-
-def restore_what_was(sealed: Sealed, kept: int = 300) -> None:
-    """As if an older backup had been restored: the newest leaves and events are not there."""
-    sign_at(sealed, kept)
-    sealed.harm(
-        f"DELETE FROM ledger_personal WHERE event_id IN (SELECT event_id FROM ledger_leaf"
-        f" WHERE position >= {kept})",
-        f"DELETE FROM ledger_event WHERE id IN (SELECT event_id FROM ledger_leaf"
-        f" WHERE position >= {kept})",
-        f"DELETE FROM ledger_leaf WHERE position >= {kept}",
-        f"DELETE FROM ledger_checkpoint WHERE size > {kept}",
-        f"DELETE FROM ledger_subtree WHERE (index + 1) * 256 > {kept}",
-    )
-
-
-def acknowledge(sealed: Sealed, people: int) -> None:
-    with psycopg.connect(sealed.web) as connection:
-        for _ in range(people):
-            person = uuid4()
-            [[incident]] = connection.execute(
-                "INSERT INTO ledger_acknowledgement (incident, person_id, reason)"
-                " SELECT incident, %s, 'restored' FROM ledger_sealer RETURNING incident",
-                [person],
-            ).fetchall()
-            actor = Actor(ActorKind.USER, str(person), "somebody", "audit")
-            said = (Obj("incident", str(incident)),)
-            store(sealed, Draft(actor, Act.AUDIT_ACKNOWLEDGE, said))
-
-
-def test_after_an_old_backup_nothing_is_signed(sealed: Sealed) -> None:
-    restore_what_was(sealed)
-    sealed.happen()
-    assert sealer.seal_once(sealed.sealer, sealed.custody, LOG) is None
-    [[state, problem]] = sealed.ask("SELECT state, problem FROM ledger_sealer")
-    assert state == "rollback"
-    assert f"signed {EVENTS} events" in problem
-    assert count(sealed, "pending") == 2
-    assert sealed.verify(own_head=True).exit_code == INCOMPLETE
-
-
-def test_after_two_people_acknowledged_a_new_tree_begins(sealed: Sealed) -> None:
-    restore_what_was(sealed)
-    sealed.happen()
-    with process(sealed):
-        until("SELECT state = 'rollback' FROM ledger_sealer", sealed)
-        acknowledge(sealed, 1)
-        time.sleep(2.5)
-        assert count(sealed, "tree") == 1
-        acknowledge(sealed, 1)
-        until("SELECT count(*) = 0 FROM ledger_pending", sealed)
-    sealed.seal()
-    [[first]] = sealed.ask(
-        "SELECT convert_from(e.leaf, 'UTF8')::jsonb FROM ledger_leaf l JOIN ledger_event e"
-        " ON e.id = l.event_id WHERE l.tree = 2 AND l.position = 0"
-    )
-    assert first["act"] == "audit.new_tree"
-    assert (first["details"]["signed_size"], first["details"]["found_size"]) == (EVENTS, 300)
-    assert len(first["details"]["acknowledged_by"]) == 2
-    report = sealed.verify(own_head=True)
-    assert report.origin == "fusebox.test/audit/2"
-    assert report.first == ""
-    assert "the leaves 300 to 599 of fusebox.test/audit/1 were given up, as acknowledged" in (
-        report.notes
-    )
-
-
-def test_while_people_are_waited_for_what_happens_can_be_found(sealed: Sealed) -> None:
-    restore_what_was(sealed)
-    take_in(sealed.web, [event(0)])
-    with process(sealed):
-        until("SELECT count(*) = 1 FROM ledger_event WHERE actor_id = 'robot'", sealed)
-        assert count(sealed, "pending") == 1
-
-
-def test_a_lost_record_stops_the_sealer_too(sealed: Sealed) -> None:
-    sealed.custody.head_file.unlink()
-    assert sealer.seal_once(sealed.sealer, sealed.custody, LOG) is None
-    assert sealed.ask("SELECT state FROM ledger_sealer") == [("rollback",)]
 
 
 def test_a_record_that_cannot_be_read_stops_it_and_says_so(sealed: Sealed) -> None:

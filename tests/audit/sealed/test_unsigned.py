@@ -21,7 +21,8 @@ from tests.audit.sealed.conftest import (
     sign_at,
     store,
 )
-from tests.audit.sealed.test_sealer import acknowledge, load, process, restore_what_was, until
+from tests.audit.sealed.test_rollback import acknowledge, restore_what_was
+from tests.audit.sealed.test_sealer import load, process, until
 
 TREE = (
     "INSERT INTO ledger_tree (number, origin, hash)"
@@ -126,7 +127,8 @@ def begin_anew(sealed: Sealed) -> None:
     restore_what_was(sealed)
     with process(sealed):
         until("SELECT state = 'rollback' FROM ledger_sealer", sealed)
-        acknowledge(sealed, 2)
+        acknowledge(sealed, "first")
+        acknowledge(sealed, "second")
         until("SELECT count(*) = 2 FROM ledger_tree", sealed)
         until("SELECT count(*) = 0 FROM ledger_pending", sealed)
     sealed.seal()
