@@ -111,6 +111,19 @@ class Custody:
             )
         return named[0]
 
+    def endorsement(self, chain: Chain, new: Signer, head: Head) -> str:
+        """What a key is entered with into a database that does not know it: the word of the last
+        one there, where its file is here, as after an old copy from before a change of the key.
+        Empty for the very first key."""
+        if not chain or new.public.vkey in dict(chain):
+            return ""
+        for file in self._key_files():
+            old = Signer(new.name, _load(file))
+            if old.public.vkey == chain[-1][0]:
+                at = Checkpoint(head.origin, head.edge.size, head.edge.root())
+                return succession(old, new, at)
+        return ""
+
     def new_key(self, name: str) -> Signer:
         """A further key; it is the newest from now on."""
         private = Ed25519PrivateKey.generate()

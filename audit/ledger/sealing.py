@@ -111,10 +111,11 @@ class Sealer:
                 "INSERT INTO ledger_tree (number, origin, hash) VALUES (%s, %s, %s)",
                 [head.tree, head.origin, head.edge.hasher.name],
             )
+            word = self.custody.endorsement(self._chain(), signer, head)
             self.connection.execute(
-                "INSERT INTO ledger_signingkey (vkey, tree, endorsement) VALUES (%s, %s, '')"
+                "INSERT INTO ledger_signingkey (vkey, tree, endorsement) VALUES (%s, %s, %s)"
                 " ON CONFLICT DO NOTHING",
-                [signer.public.vkey, head.tree],
+                [signer.public.vkey, head.tree, word],
             )
             if head.follows:
                 event_id = self._record(Act.AUDIT_NEW_TREE, Obj("tree", head.origin), head.follows)
@@ -312,11 +313,8 @@ class Sealer:
         head, old = self._need_head(), self._need_signer()
         at = self.sign()
         new = self.custody.new_key(self.log.base)
-        details = {
-            "key": new.public.vkey,
-            "fingerprint": new.public.fingerprint,
-            "change": str(change),
-        }
+        public = new.public
+        details = {"key": public.vkey, "fingerprint": public.fingerprint, "change": str(change)}
         with self.connection.transaction():
             self.connection.execute(
                 "INSERT INTO ledger_signingkey (vkey, tree, endorsement, change_id)"

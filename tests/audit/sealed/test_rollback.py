@@ -3,15 +3,20 @@ have said, in events, that they have seen it."""
 
 from __future__ import annotations
 
+import shutil
 import time
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from audit.ledger import sealer
-from audit.ledger.report import INCOMPLETE
+from audit.ledger.certificate import read_certificate
+from audit.ledger.check import Verification
+from audit.ledger.report import FINE, INCOMPLETE
 from tests.audit.conftest import manage
 from tests.audit.sealed.conftest import EVENTS, LOG, Sealed, sign_at, who
+from tests.audit.sealed.test_bundle import export
 from tests.audit.sealed.test_intake import event, take_in
 from tests.audit.sealed.test_sealer import count, leader, process, until
 
@@ -113,6 +118,33 @@ def test_after_two_people_acknowledged_a_new_tree_begins(sealed: Sealed) -> None
     assert "the leaves 300 to 599 of fusebox.test/audit/1 were given up, as acknowledged" in (
         report.notes
     )
+
+
+def test_a_copy_from_before_a_change_of_the_key_learns_the_key_again(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    """The key stays the certificate's; the one that the old copy knows names it once more."""
+    before = tmp_path / "before.txt"
+    shutil.copyfile(sealed.custody.certificate, before)
+    sealed.change_key()
+    restore_what_was(sealed)
+    sealed.harm(
+        "DELETE FROM ledger_signingkey WHERE change_id IS NOT NULL", "DELETE FROM ledger_keychange"
+    )
+    with process(sealed):
+        until("SELECT state = 'rollback' FROM ledger_sealer", sealed)
+        acknowledge(sealed, "first")
+        acknowledge(sealed, "second")
+        until("SELECT count(*) = 2 FROM ledger_tree", sealed)
+        until("SELECT count(*) = 0 FROM ledger_pending", sealed)
+    sealed.seal()
+    made = export(sealed, tmp_path / "made")
+    for certificate in (sealed.custody.certificate, before):
+        made.certificate = certificate
+        code, said = made.check()
+        assert code == FINE, said
+        report = Verification(sealed.web, read_certificate(certificate)).run()
+        assert report.exit_code == FINE, report.lines()
 
 
 def test_while_people_are_waited_for_what_happens_can_be_found(sealed: Sealed) -> None:
