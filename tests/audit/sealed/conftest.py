@@ -303,15 +303,6 @@ def age(sealed: Sealed, days: int, *, own_head: bool = True) -> None:
     sealer's record of it, which is not in a copy of the database."""
     date_back(sealed, f"{days} days")
     sign_anew(sealed, own_head=own_head)
-    with psycopg.connect(sealed.superuser) as connection:
-        connection.execute("ALTER TABLE office_hold DISABLE TRIGGER ALL")
-        connection.execute(
-            "UPDATE office_hold SET from_at = from_at - make_interval(days => %s),"
-            " to_at = to_at - make_interval(days => %s)",
-            [days, days],
-        )
-        connection.execute("ALTER TABLE office_hold ENABLE TRIGGER ALL")
-        connection.execute("ALTER TABLE office_hold ENABLE ALWAYS TRIGGER office_hold_guard")
     sealed.harm(
         f"UPDATE ledger_leaf SET sealed_at = sealed_at - interval '{days} days'",
         f"UPDATE ledger_checkpoint SET signed_at = signed_at - interval '{days} days'",
@@ -321,6 +312,8 @@ def age(sealed: Sealed, days: int, *, own_head: bool = True) -> None:
 
 def jump(sealed: Sealed, days: int) -> None:
     """The clock is set ahead by so many days, and a head is signed."""
+    date_back(sealed, f"{days} days")
+    sign_anew(sealed, own_head=True)
     sealed.harm(
         f"UPDATE ledger_checkpoint SET signed_at = signed_at - interval '{days} days'",
         f"UPDATE ledger_leaf SET sealed_at = sealed_at - interval '{days} days'",

@@ -251,7 +251,7 @@ def test_a_period_is_held(house: Sealed) -> None:
     now = timezone.now()
     actions.hold(
         actor=who("audit"), kind="period", reason="March",
-        from_at=now - timedelta(hours=5), to_at=now + timedelta(hours=1),
+        from_at=now - timedelta(days=401), to_at=now + timedelta(hours=1),
     )  # fmt: skip
     age(house, 400)
     assert prune_all() == 0
