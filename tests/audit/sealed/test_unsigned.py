@@ -62,11 +62,12 @@ def test_with_one_old_head_what_came_after_is_not_believed(sealed: Sealed) -> No
 
 
 def test_what_was_sealed_just_now_is_not_yet_under_a_signature(sealed: Sealed) -> None:
-    sign_at(sealed, 300)
-    sealed.harm("DELETE FROM ledger_checkpoint WHERE size > 300")
+    sealed.happen()
+    sealed.seal()
+    sealed.harm(f"DELETE FROM ledger_checkpoint WHERE size > {EVENTS}")
     report = sealed.verify()
     assert report.exit_code == FINE, report.lines()
-    text = f"the last {EVENTS - 300} events of {LOG.origin} are not yet under a signature"
+    text = f"the last {report.size - EVENTS} events of {LOG.origin} are not yet under a signature"
     assert text in report.notes
 
 
