@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from uuid import UUID
 
@@ -125,12 +126,9 @@ def case_take(request: PageRequest, pk: UUID) -> HttpResponse:
 def case_note(request: PageRequest, pk: UUID) -> HttpResponse:
     """What cannot be kept as it is stands in the form again, to be shortened."""
     case = policy.get_for(request.actor, Act.CASE_NOTE, Case.objects.all(), pk)
-    form = NoteForm(request.POST)
     verb = partial(actions.note_case, actor=request.actor, case=case)
-    if submit(request, form, lambda given: verb(**given)) is None:
-        return _page(request, case, form)
-    messages.success(request, _("The note is written."))
-    return redirect(request, reverse("case-detail", args=[pk]))
+    then = reverse("case-detail", args=[pk])
+    return _write(request, verb, lambda form: _page(request, case, form), then)
 
 
 @require_POST
@@ -159,9 +157,20 @@ def case_reopen(request: PageRequest, pk: UUID) -> HttpResponse:
 def event_note(request: PageRequest, pk: UUID) -> HttpResponse:
     """Write a note beside an event; one that cannot be kept stands in the form again."""
     policy.require(request.actor, Act.AUDIT_NOTE, pk)
-    form = NoteForm(request.POST)
     verb = partial(actions.note_event, actor=request.actor, event=pk)
+    then = reverse("event-detail", args=[pk])
+    return _write(request, verb, lambda form: event_page(request, pk, form), then)
+
+
+def _write(
+    request: PageRequest,
+    verb: Callable[..., object],
+    again: Callable[[NoteForm], HttpResponse],
+    then: str,
+) -> HttpResponse:
+    """A note by `verb`; one that cannot be kept is shown `again`, in its form."""
+    form = NoteForm(request.POST)
     if submit(request, form, lambda given: verb(**given)) is None:
-        return event_page(request, pk, form)
+        return again(form)
     messages.success(request, _("The note is written."))
-    return redirect(request, reverse("event-detail", args=[pk]))
+    return redirect(request, then)

@@ -52,6 +52,17 @@ def acknowledge(sealed: Sealed, name: str) -> None:
     manage(sealed.web, "shell", "--no-imports", "-c", ACKNOWLEDGE.format(name))
 
 
+def begin_second_tree(sealed: Sealed) -> None:
+    """Two people have seen what was restored; the sealer goes on with a second tree."""
+    with process(sealed):
+        until("SELECT state = 'rollback' FROM ledger_sealer", sealed)
+        acknowledge(sealed, "first")
+        acknowledge(sealed, "second")
+        until("SELECT count(*) = 2 FROM ledger_tree", sealed)
+        until("SELECT count(*) = 0 FROM ledger_pending", sealed)
+    sealed.seal()
+
+
 FORGED = (
     "INSERT INTO ledger_acknowledgement (incident, person_id, reason)"
     " SELECT incident, gen_random_uuid(), 'restored' FROM ledger_sealer"
@@ -131,13 +142,7 @@ def test_a_copy_from_before_a_change_of_the_key_learns_the_key_again(
     sealed.harm(
         "DELETE FROM ledger_signingkey WHERE change_id IS NOT NULL", "DELETE FROM ledger_keychange"
     )
-    with process(sealed):
-        until("SELECT state = 'rollback' FROM ledger_sealer", sealed)
-        acknowledge(sealed, "first")
-        acknowledge(sealed, "second")
-        until("SELECT count(*) = 2 FROM ledger_tree", sealed)
-        until("SELECT count(*) = 0 FROM ledger_pending", sealed)
-    sealed.seal()
+    begin_second_tree(sealed)
     made = export(sealed, tmp_path / "made")
     for certificate in (sealed.custody.certificate, before):
         made.certificate = certificate

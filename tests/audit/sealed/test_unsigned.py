@@ -21,7 +21,7 @@ from tests.audit.sealed.conftest import (
     sign_at,
     store,
 )
-from tests.audit.sealed.test_rollback import acknowledge, restore_what_was
+from tests.audit.sealed.test_rollback import begin_second_tree, restore_what_was
 from tests.audit.sealed.test_sealer import load, process, until
 
 TREE = (
@@ -126,13 +126,7 @@ def test_a_tree_is_what_the_certificate_says(
 def begin_anew(sealed: Sealed) -> None:
     """A restored backup, acknowledged; the sealer goes on with a second tree."""
     restore_what_was(sealed)
-    with process(sealed):
-        until("SELECT state = 'rollback' FROM ledger_sealer", sealed)
-        acknowledge(sealed, "first")
-        acknowledge(sealed, "second")
-        until("SELECT count(*) = 2 FROM ledger_tree", sealed)
-        until("SELECT count(*) = 0 FROM ledger_pending", sealed)
-    sealed.seal()
+    begin_second_tree(sealed)
 
 
 def test_a_new_tree_without_the_word_of_two_people_is_incomplete(sealed: Sealed) -> None:
